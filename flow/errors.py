@@ -1,0 +1,45 @@
+"""The errors a user can meet: one base, and the exit status that each ends the program with."""
+
+from pathlib import Path
+
+
+class FlowError(Exception):
+    """Something the user must know of, said in one line; never shown as a traceback."""
+
+    exit_status = 1
+
+
+class BadInput(FlowError):
+    """A file, key or argument that can't be used: the message says which, what it was, what is allowed."""
+
+    exit_status = 2
+
+
+class BudgetMissed(FlowError):
+    """No design inside the budget exists, or none was found."""
+
+    exit_status = 3
+
+
+class ToolFailed(FlowError):
+    """An external tool ended badly; the message names its log and the line to read."""
+
+    exit_status = 4
+
+    def __init__(self, message: str, log: Path | None = None, line: int | None = None):
+        where = "" if log is None else f" (see {log}{'' if line is None else f', line {line}'})"
+        super().__init__(message + where)
+        self.log = log
+        self.line = line
+
+
+class Mismatch(FlowError):
+    """Two sides of the equivalence gate differ."""
+
+    exit_status = 5
+
+
+class Storage(FlowError):
+    """A result could not be written: a full disk, a folder without permission."""
+
+    exit_status = 6
