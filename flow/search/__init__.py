@@ -1,0 +1,29 @@
+"""Strategies: who proposes designs. One file and one line here add one.
+
+A strategy sees parameters, past trials as numbers, how many to propose, and a seed; it knows nothing
+of networks or tools. The same arguments give the same proposals.
+"""
+
+import difflib
+from typing import Callable, Mapping, Sequence
+
+from flow.errors import BadInput
+from flow.search import nsga2, random, tpe
+from flow.search.history import Past
+
+Propose = Callable[[Mapping[str, tuple[str, ...]], Sequence[Past], int, int], list[dict[str, str]]]
+
+STRATEGIES: dict[str, Propose] = {
+    "random": random.propose,
+    "tpe": tpe.propose,
+    "nsga2": nsga2.propose,
+}
+
+
+def strategy(name: str, where: str = "search.strategy") -> Propose:
+    """The strategy of a name; BadInput lists the known ones for any other."""
+    if name not in STRATEGIES:
+        guess = difflib.get_close_matches(name, STRATEGIES, 1)
+        hint = f"did you mean {guess[0]!r}? " if guess else ""
+        raise BadInput(f"{where}: unknown strategy {name!r}; {hint}known: {', '.join(STRATEGIES)}")
+    return STRATEGIES[name]

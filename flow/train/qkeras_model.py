@@ -89,10 +89,15 @@ def reference(model, words: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def quantized_weights(layer) -> tuple[np.ndarray, np.ndarray]:
-    """Kernel (n_in, n_out) and bias (n_out,) of a QDense layer as its own quantizers give them, in float64."""
-    kernel = np.asarray(layer.kernel_quantizer_internal(layer.kernel), dtype=np.float64)
-    bias = np.asarray(layer.bias_quantizer_internal(layer.bias), dtype=np.float64)
-    return kernel, bias
+    """Kernel (n_in, n_out) and bias (n_out,) of a QDense layer as its own quantizers give them, in float64.
+
+    QKeras' straight-through sum x + (q - x) can leave float32 dust on q: it is swept onto the grid.
+    """
+
+    def on_grid(quantizer, values) -> np.ndarray:
+        return layer_format(quantizer).quantize(np.asarray(quantizer(values), dtype=np.float64))
+
+    return on_grid(layer.kernel_quantizer_internal, layer.kernel), on_grid(layer.bias_quantizer_internal, layer.bias)
 
 
 def layer_format(quantizer) -> Format:

