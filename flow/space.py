@@ -99,6 +99,25 @@ def check_space(space: Space, topology: Topology, path: Path) -> None:
                 _read(text, parameter, key, path)
 
 
+def least_design(space: Space, topology: Topology, path: Path) -> Design:
+    """The design of the narrowest choice everywhere; integer bits, which cost nothing, are 0 where left open."""
+
+    def narrowest(key: str):
+        options = _written(space, topology)[key]
+        if key.endswith(".keep"):
+            return min(options)
+        forms = [_read(text, key.rsplit(".", 1)[-1], key, path) for text in options]
+        forms = [_narrow(form) if isinstance(form, tuple) else form for form in forms]
+        return min(forms, key=lambda form: form.bits)
+
+    layers = []
+    for layer in topology.layers:
+        activation = narrowest(f"{layer.name}.activation") if layer.activation == "relu" else None
+        kernel, bias, keep = (narrowest(f"{layer.name}.{part}") for part in ("kernel", "bias", "keep"))
+        layers.append((layer.name, LayerDesign(kernel, bias, activation, float(keep))))
+    return Design(narrowest("input"), tuple(layers))
+
+
 def build_space(
     space: Space, topology: Topology, weights: Mapping, values: Mapping[str, np.ndarray], path: Path
 ) -> SearchSpace:
@@ -157,3 +176,8 @@ def _read(text: str, parameter: str, key: str, path: Path) -> Format | tuple[str
         return form
     except ValueError as error:
         raise BadInput(f"{path}: space: {key}: {text!r}: {error}; allowed here: {', '.join(allowed)}") from None
+
+
+def _narrow(form: tuple[str, int]) -> Format:
+    kind, bits = form
+    return KINDS[kind](0) if kind in ("ternary", "binary") else KINDS[kind](bits, 0)

@@ -196,6 +196,7 @@ class Search(_Part):
     rounds: Positive = Field(2, description="Rounds of propose, train, build, synthesise, calibrate.")
     trials: Positive = Field(64, description="Designs trained in each round.")
     builds: Positive = Field(3, description="Designs built and synthesised in each round.")
+    patience: Positive | None = Field(None, description="Stop when the chosen design has not improved for so many rounds.")
     seed: int = Field(1, ge=0, description="Seed of proposals and training.")
 
 

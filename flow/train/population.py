@@ -14,6 +14,7 @@ import tensorflow as tf
 from flow.design import Design
 from flow.topology import Topology
 from flow.train.quantizers import Formats, quantize_input, quantize_kernel, quantize_relu
+from flow.train.schedule import Schedule
 
 Weights = dict[str, tuple[np.ndarray, np.ndarray]]
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-7
@@ -38,16 +39,6 @@ class Trained:
     def failed(self) -> bool:
         """True where the loss ceased to be a number."""
         return not np.isfinite(self.losses[-1])
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """Epochs, events per step, learning rate at the start (it falls as a cosine), and seed of the shuffling."""
-
-    epochs: int
-    batch: int
-    learning_rate: float
-    seed: int
 
 
 def train(
@@ -85,18 +76,6 @@ def logits(topology: Topology, members: Sequence[Member], values: np.ndarray, ba
     engine = _Engine(topology, members, Schedule(1, batch, 0.0, 0))
     x = tf.constant(values, tf.float32)
     return np.concatenate([engine.infer(x[i : i + batch]) for i in range(0, len(values), batch)], axis=1)
-
-
-def hidden_values(topology: Topology, weights: Weights, values: np.ndarray) -> dict[str, np.ndarray]:
-    """What the rectifiers of a float network put out on centred inputs (n, n_in), by layer."""
-    found = {}
-    for layer in topology.layers:
-        kernel, bias = weights[layer.name]
-        values = values @ kernel + bias
-        if layer.activation == "relu":
-            values = np.maximum(values, 0.0)
-        found[layer.name] = values
-    return found
 
 
 class _Engine:

@@ -1,0 +1,67 @@
+# One target a step; each sets up the virtual environment that it needs. `make help` lists them.
+TASK ?= models/jet_tagger
+PYTHON ?= python3.11
+VENV ?= .venv
+# Put in front of each command, e.g. LAUNCHER="srun --cpus-per-task=2".
+LAUNCHER ?=
+
+BASE := $(VENV)/.base
+TEST := $(VENV)/.test
+FLOW := $(LAUNCHER) $(VENV)/bin/flow
+PYTEST := $(LAUNCHER) $(VENV)/bin/python -m pytest
+
+.DEFAULT_GOAL := help
+.PHONY: help setup flow data train search convert synth report status test check clean distclean
+
+help: ## show this help
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
+	@echo "  TASK=$(TASK) chooses the task; LAUNCHER goes in front of each command"
+
+setup: $(BASE) ## set up the virtual environment
+
+# A stamp is written when an installation has succeeded, and is stale when setup.cfg has changed.
+$(BASE): setup.cfg pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) not found; set PYTHON to a Python 3.11"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e .
+	@touch $@
+
+$(TEST): $(BASE)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
+	@touch $@
+
+flow: $(BASE) ## run the whole loop: train, search, convert, synthesise, feed back, report
+	$(FLOW) run $(TASK)
+
+data: $(BASE) ## read, split and scale the events
+	$(FLOW) data $(TASK)
+
+train: $(BASE) ## train the float network and the uniform baselines
+	$(FLOW) train $(TASK)
+
+search: $(BASE) ## propose and train the round's designs
+	$(FLOW) search $(TASK)
+
+convert: $(BASE) ## build the chosen designs as HLS and RTL projects and verify them
+	$(FLOW) convert $(TASK)
+
+synth: $(BASE) ## synthesise them and refit the cost model
+	$(FLOW) synth $(TASK)
+
+report: $(BASE) ## finish all rounds and write the page
+	$(FLOW) report $(TASK)
+
+status: $(BASE) ## show how far the task is
+	$(FLOW) status $(TASK)
+
+test: $(TEST) ## run all tests
+	$(PYTEST)
+
+check: $(TEST) ## run the fast tests
+	$(PYTEST) -m "not slow"
+
+clean: ## remove what the tasks have made
+	rm -rf hls_projects
+
+distclean: clean ## remove the virtual environment too
+	rm -rf $(VENV) flow.egg-info

@@ -1,0 +1,175 @@
+"""`flow`: one sub-command a step. Nothing heavy is imported before a command needs it."""
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+from flow import __version__
+from flow.errors import BadInput, FlowError
+
+STEPS = {
+    "data": "read, split and scale the events (--generate makes jets with Pythia)",
+    "train": "train the float network and the uniform baselines",
+    "search": "propose and train the round's designs",
+    "convert": "build the chosen designs as HLS and RTL projects and verify them",
+    "synth": "synthesise them and refit the cost model",
+    "report": "finish all rounds and write the page",
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command line; returns the exit status. A user's mistake is one line, never a traceback."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        return options.command(options) or 0
+    except FlowError as error:
+        return _fail(str(error), error.exit_status)
+    except KeyboardInterrupt:
+        return _fail("interrupted; what was finished is kept, run again to go on", 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        from flow.store import storage_error
+
+        known = storage_error(error)
+        if known is None:
+            raise
+        return _fail(str(known), known.exit_status)
+
+
+def _fail(message: str, status: int) -> int:
+    print(f"flow: {' '.join(message.split())}", file=sys.stderr)
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="flow", description="FPGA co-design for trigger-level inference.", allow_abbrev=False)
+    parser.add_argument("--version", action="version", version=f"flow {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    whole = _task_command(commands, "run", "run the whole loop: train, search, build, verify, synthesise, feed back, report")
+    whole.set_defaults(command=_run, upto="report")
+    for name, sentence in STEPS.items():
+        step = _task_command(commands, name, sentence)
+        step.set_defaults(command=_run, upto=name)
+        if name == "data":
+            step.add_argument("--generate", action="store_true", help="make the task's jets with Pythia first (extra 'generate')")
+            step.add_argument("--jets", type=int, default=50_000, metavar="N", help="jets of each class to make (default %(default)s)")
+            step.add_argument("--workers", type=int, metavar="N", help="processes that make jets (default: all cores)")
+            step.add_argument("--seed", type=int, default=1, metavar="S", help="seed of the jets to make (default %(default)s)")
+            step.set_defaults(command=_data)
+    status = _task_command(commands, "status", "show how far a task is, its front and its chosen design")
+    status.set_defaults(command=_status)
+    parse = commands.add_parser("parse", help="read tool reports", description="Read tool reports, one JSON object a file with --json.")
+    parse.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="a report.json, or a folder that holds synth/")
+    parse.add_argument("--json", action="store_true", help="print JSON for programs")
+    parse.set_defaults(command=_parse)
+    strategies = commands.add_parser("strategies", help="list the search strategies", description="List the search strategies.")
+    strategies.add_argument("--json", action="store_true", help="print JSON for programs")
+    strategies.set_defaults(command=_strategies)
+    keys = commands.add_parser("keys", help="list the keys of task.yaml", description="List the keys of task.yaml with defaults.")
+    keys.add_argument("--json", action="store_true", help="print JSON for programs")
+    keys.set_defaults(command=_keys)
+    return parser
+
+
+def _task_command(commands, name: str, sentence: str) -> argparse.ArgumentParser:
+    command = commands.add_parser(name, help=sentence, description=sentence[0].upper() + sentence[1:] + ".", allow_abbrev=False)
+    command.add_argument("task", type=Path, metavar="TASK", help="a task's folder, e.g. models/jet_tagger")
+    command.add_argument("--out", type=Path, help="where results go (default hls_projects/<task>)")
+    command.add_argument("--json", action="store_true", help="print JSON for programs")
+    return command
+
+
+def _run(options) -> int:
+    from flow.codesign import Upto
+    from flow.codesign import run as run_loop
+    from flow.report.lines import finished, show
+
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    summary = run_loop(options.task, options.out, Upto(options.upto))
+    if options.json:
+        print(json.dumps(finished(summary)))
+    else:
+        show(summary, options.upto)
+    return 0
+
+
+def _data(options) -> int:
+    if options.generate:
+        from flow.data.features import CLASSES
+        from flow.data.generate import Settings, generate
+        from flow.task import read
+
+        if options.jets < 1:
+            raise BadInput(f"--jets {options.jets}: at least 1 jet of each class")
+        out = options.task / read(options.task).data.file
+        generate(Settings(jets_per_class=options.jets, seed=options.seed), out, options.workers)
+        print(f"{out}: {options.jets * len(CLASSES)} jets", file=sys.stderr)
+    return _run(options)
+
+
+def _status(options) -> int:
+    from flow.codesign import read_result
+    from flow.report.lines import finished, show
+
+    if not options.task.is_dir():
+        raise BadInput(f"{options.task}: no such task folder")
+    out = options.out or Path("hls_projects") / options.task.resolve().name
+    summary = read_result(out)
+    if options.json:
+        print(json.dumps(finished(summary or {"task": options.task.resolve().name})))
+    elif summary is None:
+        print(f"{options.task.resolve().name}: nothing has been run yet; `flow run {options.task}` starts")
+    else:
+        show(summary, "status")
+    return 0
+
+
+def _parse(options) -> int:
+    from flow.synth.parse import parse
+
+    for path in options.paths:
+        report = parse(path)
+        if options.json:
+            print(json.dumps(report.to_json()))
+        else:
+            said = {k: v for k, v in report.to_json().items() if v not in (None, [], {}) and k not in ("path", "by_layer")}
+            print(f"{path}: " + ", ".join(f"{key} {value}" for key, value in said.items()))
+    return 0
+
+
+def _strategies(options) -> int:
+    from flow.search import STRATEGIES
+
+    rows = {name: (sys.modules[propose.__module__].__doc__ or "").strip().splitlines()[0] for name, propose in STRATEGIES.items()}
+    if options.json:
+        print(json.dumps(rows))
+    else:
+        for name, sentence in rows.items():
+            print(f"{name:10} {sentence}")
+    return 0
+
+
+def _keys(options) -> int:
+    from flow.task import table
+
+    rows = [{"key": key, "default": default, "meaning": sentence} for key, default, sentence in table()]
+    if options.json:
+        print(json.dumps(rows))
+    else:
+        for row in rows:
+            print(f"{row['key']:42} {row['meaning']} [{row['default']}]")
+    return 0
+
+
+def run() -> None:
+    """The console script."""
+    sys.exit(main())
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,161 @@
+"""The loop, as one readable list.
+
+    propose -> train -> estimate -> choose -> build -> verify -> synthesise -> calibrate -> propose ...
+
+Each step leaves what it made on disk before the next one starts, and is read back from there when its
+inputs are the same: run again after any interruption, it goes on where it was.
+"""
+
+import json
+from dataclasses import replace
+from enum import Enum
+from pathlib import Path
+
+from flow.cost.rtl import prior
+from flow.errors import BadInput, BudgetMissed
+from flow.loop import finish
+from flow.loop.build import build_all, trace_all
+from flow.loop.context import Context
+from flow.loop.prepare import Ground, baseline_designs, lay_ground, read_data, train_baselines
+from flow.loop.rounds import finish_round, search, shortlist
+from flow.loop.state import State
+from flow.store import digest_of, locked, write_json
+from flow.train.designs import figures_of
+
+RESULT = "result.json"
+
+
+class Upto(Enum):
+    """Where to stop: after a step of the first round that has not come as far, or at the end."""
+
+    DATA = "data"
+    TRAIN = "train"
+    SEARCH = "search"
+    CONVERT = "convert"
+    SYNTH = "synth"
+    REPORT = "report"
+
+
+def run(folder: Path, out: Path | None = None, upto: Upto = Upto.REPORT, quiet: bool = False) -> dict:
+    """Run the loop of a task up to a step; returns the summary as far as it has come ({} before training).
+
+    Raises BadInput for whatever is wrong with the task, before work starts; BudgetMissed at the end where
+    no report shows a design inside the budget; Mismatch, ToolFailed and Storage as they occur.
+    """
+    context = Context.of(folder, out, quiet)
+    with locked(context.out):
+        return _loop(context, upto)
+
+
+def _loop(context: Context, upto: Upto) -> dict:
+    if upto is Upto.DATA:
+        read_data(context)
+        return {}
+    ground = lay_ground(context)
+    state = State(prior())
+    state = replace(state, baselines=_trace_baselines(context, ground, state))
+    if upto is Upto.TRAIN:
+        return _save(context, ground, state)
+    for number in range(1, context.task.search.rounds + 1):
+        state = search(context, ground, state, number)
+        summary = _save(context, ground, state)
+        marker = _marker(context, ground, state, number)
+        done = context.store.find("round", marker) is not None
+        if upto is Upto.SEARCH and not done:
+            return summary
+        finals = shortlist(context, ground, state, number)
+        if number == 1 and not (upto is Upto.CONVERT and not done):
+            state = replace(state, baselines=build_all(context, ground, state.baselines[:1]) + state.baselines[1:])
+        if upto is Upto.CONVERT and not done:
+            finish_round(context, ground, state, number, finals, "convert")
+            return summary
+        state = finish_round(context, ground, state, number, finals, "synth")
+        summary = _save(context, ground, state)
+        context.store.step("round", marker, lambda: ({"round": number}, {}))
+        if upto is Upto.SYNTH and not done:
+            return summary
+        if _settled(context, state):
+            break
+    return _end(context, ground, state)
+
+
+def _end(context: Context, ground: Ground, state: State) -> dict:
+    """Choose, open the test sample, write the page; BudgetMissed where nothing is inside the budget."""
+    best = finish.chosen(context, state)
+    test = finish.open_test(context, ground, state, best)
+    summary = _save(context, ground, state, best, test, finished=True)
+    if best is None:
+        near = summary["nearest"]
+        hint = f"; the nearest, {near['digest']}, exceeds a limit by {near['excess']:.0%} (synth)" if near else ""
+        raise BudgetMissed(
+            f"{context.path}: budget: no report shows a design inside it{hint}; raise the budget, or search.rounds and search.trials"
+        )
+    return summary
+
+
+def _settled(context: Context, state: State) -> bool:
+    """True where the best reported design inside the budget has not improved for `search.patience` rounds."""
+    patience, metric = context.task.search.patience, context.task.objective.maximize
+    if patience is None or len(state.rounds) <= patience:
+        return False
+    bests = []
+    for n in range(1, len(state.rounds) + 1):
+        best = finish.chosen(context, replace(state, rounds=state.rounds[:n]))
+        bests.append(float("-inf") if best is None else best.physics[metric].value)
+    return bests[-1] > float("-inf") and bests[-1] <= bests[-1 - patience]
+
+
+def _trace_baselines(context: Context, ground: Ground, state: State):
+    """The uniform designs, trained and priced from their weights."""
+    step = train_baselines(context, ground)
+    rows = []
+    for member, (name, design) in enumerate(baseline_designs(ground).items()):
+        row = step.result["members"][member]
+        if not row["failed"]:
+            rows.append((design, name, member, figures_of(row["figures"])))
+    return trace_all(context, ground, state.model, 0, step, rows)
+
+
+def _marker(context: Context, ground: Ground, state: State, number: int) -> dict:
+    """What a round depends on, once its trials are there."""
+    task = context.task
+    return {
+        "round": number,
+        "trials": [trial.design.digest for trial in state.trials],
+        "float": ground.floating.key,
+        "settings": [part.model_dump(mode="json") for part in (task.budget, task.objective, task.search, task.target, task.synth)],
+    }
+
+
+def _save(context: Context, ground: Ground, state: State, best=None, test=None, finished: bool = False) -> dict:
+    """Write the summary and the page, unless a finished run has nothing new to say."""
+    best = best or finish.chosen(context, state)
+    summary = finish.summary(context, ground, state, best, test) | {"finished": finished}
+    told = {key: value for key, value in summary.items() if key not in ("seconds", "commit")}
+    path = context.out / RESULT
+    old = read_result(context.out) or {}
+    if old.get("told") == digest_of(told) and (context.out / "index.html").exists():
+        return summary | {"unchanged": finished}
+    if not finished and old.get("finished") and context.seconds == {}:
+        return summary  # reading back what is done: the finished page stays until there is something new
+    summary["told"] = digest_of(told)
+    summary["seconds"] = _added(old.get("seconds", {}), context.seconds)
+    from flow.report.page import write
+
+    write(summary, context.out)
+    write_json(path, summary)
+    return summary
+
+
+def read_result(out: Path) -> dict | None:
+    """The summary of a task's last run, None without one."""
+    try:
+        return json.loads((out / RESULT).read_text())
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        raise BadInput(f"{out / RESULT}: no JSON; remove it and run again") from None
+
+
+def _added(old: dict[str, float], new: dict[str, float]) -> dict[str, float]:
+    return {name: round(max(old.get(name, 0.0), new.get(name, 0.0)), 1) for name in {**old, **new}}

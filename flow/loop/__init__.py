@@ -1,0 +1,1 @@
+"""The steps of the loop, each a function of the state before it; `flow.codesign` lists them in order."""

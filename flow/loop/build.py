@@ -1,0 +1,249 @@
+"""From finally trained designs to reports: trace, build, verify, synthesise."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Sequence
+
+from flow.cost import costs
+from flow.cost import rtl as cost
+from flow.cost.bits import ebops
+from flow.design import Design
+from flow.errors import ToolFailed
+from flow.loop.context import Context, commit
+from flow.loop.prepare import Ground
+from flow.loop.state import Built
+from flow.process import in_parallel
+from flow.store import Step, digest_of, file_digest
+from flow.synth import yosys
+from flow.synth.report import Report
+from flow.train.designs import member_weights
+
+RTL_VECTORS = 4000  # vectors for the simulated Verilog: corners, test events, random words
+RANDOM_VECTORS = 1000
+PROJECT_VECTORS = 1000  # vectors that travel with a project
+
+
+def trace_all(
+    context: Context, ground: Ground, model: cost.CostModel, number: int, step: Step, rows: Sequence[tuple[Design, str, int, dict]]
+) -> tuple[Built, ...]:
+    """Price trained designs from their real weights. `rows`: design, name, member of `step`, physics figures."""
+    found = []
+    clock = context.task.target.clock_ns
+    for design, name, member, physics in rows:
+        counts = _traced(context, ground, design, step, member)
+        word = ground.scaling.word
+        predictions = {
+            "model": costs(ground.topology, design) | cost.predict(model, ground.topology, design, word, clock),
+            "traced": cost.predict_traced(model, counts["lut"], counts["ff"], counts["latency_cycles"], clock),
+        }
+        found.append(Built(design, number, name, str(step.folder), member, physics, predictions, counts))
+    return tuple(found)
+
+
+def build_all(context: Context, ground: Ground, chosen: Sequence[Built], upto: str = "synth") -> tuple[Built, ...]:
+    """Build, verify and synthesise designs; `upto` "convert" stops before the tools.
+
+    A mismatch stops the run. A tool that fails leaves the reason with the design, and the others go on.
+    """
+    built = []
+    for item in chosen:
+        project = build_project(context, ground, item)
+        built.append(replace(item, equivalence=_verify(context, ground, item, project)))
+    if upto != "synth":
+        return tuple(built)
+    jobs = [lambda item=item: _synthesise(context, ground, item) for item in built]
+    done = tuple(in_parallel(jobs, context.task.synth.jobs))
+    if done and all(item.failed for item in done):
+        raise ToolFailed(f"no design of this round could be synthesised; the first: {done[0].failed}")
+    return done
+
+
+def model_of(ground: Ground, item: Built):
+    """The QKeras model of a built design."""
+    from flow.train import qkeras_model
+
+    step = Step(Path(item.step), "", {})
+    weights = member_weights(ground.topology, step.arrays, item.member)
+    return qkeras_model.build(ground.topology, item.design, ground.scaling, weights)
+
+
+def project_folder(context: Context, item: Built) -> Path:
+    return context.out / item.design.digest
+
+
+def build_project(context: Context, ground: Ground, item: Built) -> Path:
+    """The design's project folder, written unless it is there, whole, and of the same weights and settings."""
+    from flow.firmware import project
+    from flow.firmware.project import Target
+
+    folder = project_folder(context, item)
+    target = context.task.target
+    key = context.store.key(
+        "project",
+        {
+            "weights": Path(item.step).name,
+            "member": item.member,
+            "design": item.design.to_json(),
+            "target": target.model_dump(mode="json"),
+            "scaling": ground.data.result["scaling"],
+        },
+    )
+    if _provenance(folder).get("key") == key and project.is_complete(folder):
+        return folder
+    with context.stage("building projects"):
+        from flow.train import qkeras_model
+
+        context.say(f"  {item.design.digest} ({item.name})")
+        model = model_of(ground, item)
+        words = ground.words("test")[:PROJECT_VECTORS]
+        logits = qkeras_model.reference(model, words)[ground.topology.names[-1]]
+        provenance = {
+            "key": key,
+            "seed": context.task.search.seed,
+            "data": ground.data.result["provenance"],
+            "commit": commit(),
+        }
+        return project.build(
+            model,
+            item.design,
+            ground.scaling,
+            ground.topology,
+            context.name,
+            Target(target.part, target.clock_ns, target.backend),
+            context.out,
+            provenance,
+            words,
+            logits,
+        )
+
+
+def _provenance(folder: Path) -> dict:
+    try:
+        return json.loads((folder / "metadata.json").read_text())["provenance"]
+    except (OSError, ValueError, KeyError):
+        return {}
+
+
+def _traced(context: Context, ground: Ground, design: Design, step: Step, member: int) -> dict:
+    inputs = {
+        "weights": step.key,
+        "member": member,
+        "design": design.to_json(),
+        "scaling": ground.data.result["scaling"],
+        "clock_ns": context.task.target.clock_ns,
+    }
+
+    def compute():
+        from flow.firmware import rtl
+        from flow.train import qkeras_model
+
+        with context.stage("tracing"):
+            weights = member_weights(ground.topology, step.arrays, member)
+            model = qkeras_model.build(ground.topology, design, ground.scaling, weights)
+            summary = rtl.summarise(rtl.trace(model, ground.scaling.word), context.task.target.clock_ns)
+            return {
+                "lut": summary.lut_estimate,
+                "ff": summary.register_bits,
+                "latency_cycles": summary.latency_cycles,
+                "by_layer": summary.lut_by_block,
+            }, {}
+
+    return context.store.step("trace", inputs, compute).result
+
+
+def _verify(context: Context, ground: Ground, item: Built, project: Path) -> dict:
+    """The equivalence gate on one project; raises Mismatch where any side differs."""
+    sources = _source_digest(project, ("hls", "rtl/src", "rtl/rtl.json", "model.keras"))
+    inputs = {"sources": sources, "data": ground.data.key, "rtl_vectors": RTL_VECTORS, "random": RANDOM_VECTORS}
+
+    def compute():
+        from flow.firmware import rtl, verify
+        from flow.firmware.hls4ml_qkeras import result_types
+        from flow.train import qkeras_model
+
+        with context.stage("verifying"):
+            model = model_of(ground, item)
+            first = model.get_layer(ground.topology.names[0])
+            kernel, _ = qkeras_model.quantized_weights(first)
+            seed = context.task.search.seed
+            words = verify.vectors(ground.scaling, ground.words("test"), RANDOM_VECTORS, seed, item.design.input, kernel)
+            few = verify.vectors(
+                ground.scaling, ground.words("test")[:RTL_VECTORS], RANDOM_VECTORS, seed, item.design.input, kernel
+            )
+            types = result_types(model, ground.scaling.word)
+            traced = rtl.trace(model, ground.scaling.word)
+            full = qkeras_model.reference(model, words)
+            deviation = qkeras_model.float32_deviation(model, words, full[ground.topology.names[-1]])
+            jobs = [
+                lambda: verify.compare(
+                    full, [verify.csim_side(project / "hls"), verify.traced_side(traced)], words, types, deviation
+                ),
+                lambda: verify.compare(
+                    qkeras_model.reference(model, few), [verify.rtl_side(project / "rtl", model)], few, types, deviation
+                ),
+            ]
+            parts = in_parallel(jobs, 2)
+            for part in parts:
+                verify.require(part)
+            return {"pairs": [pair for part in parts for pair in part.to_json()["pairs"]], "float32_deviation": deviation}, {}
+
+    return context.store.step("equivalence", inputs, compute).result
+
+
+def _synthesise(context: Context, ground: Ground, item: Built) -> Built:
+    """The design with its report, or with the reason why there is none."""
+    task, folder = context.task, project_folder(context, item)
+    size = ebops(ground.topology, item.design)
+    if size > task.synth.ebops_limit:
+        reason = f"{size:.0f} EBOPs are more than synth.ebops_limit = {task.synth.ebops_limit}: traced only"
+        return replace(item, failed=reason)
+    target = task.target
+    inputs = {
+        "sources": _source_digest(folder, ("rtl/src", "rtl/rtl.json")),
+        "tool": yosys.tool_version(),
+        "part": target.part,
+        "clock_ns": target.clock_ns,
+    }
+
+    def compute():
+        with context.stage(f"synthesising {item.design.digest}"):
+            # In a folder of its own: what a killed run's tool may still write is nobody's.
+            with TemporaryDirectory(prefix=f".synth-{item.design.digest}.", dir=context.out) as temporary:
+                work = Path(temporary)
+                shutil.copytree(folder / "rtl" / "src", work / "src")
+                shutil.copy(folder / "rtl" / "rtl.json", work)
+                try:
+                    report = yosys.run(work, target.part, target.clock_ns, task.synth.timeout)
+                except ToolFailed as error:
+                    raise _with_kept_log(error, context.out / "logs" / f"yosys-{item.design.digest}.log") from None
+                shutil.rmtree(folder / "rtl" / "synth", ignore_errors=True)
+                shutil.copytree(work / "synth", folder / "rtl" / "synth")
+            kept = replace(report, path=str((folder / "rtl" / "synth" / "yosys.log").relative_to(context.out)))
+            return {"report": kept.to_json()}, {}
+
+    try:
+        return replace(item, report=Report.from_json(context.store.step("synth", inputs, compute).result["report"]))
+    except ToolFailed as error:
+        context.say(f"  {item.design.digest}: {error}")
+        return replace(item, failed=str(error))
+
+
+def _with_kept_log(error: ToolFailed, kept: Path) -> ToolFailed:
+    """The same failure, its log saved from the folder that goes away."""
+    text = str(error).split(" (see ")[0]
+    if error.log is None or not error.log.exists():
+        return ToolFailed(text)
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(error.log, kept)
+    return ToolFailed(text, kept, error.line)
+
+
+def _source_digest(project: Path, names: Sequence[str]) -> str:
+    """Digest of the files below some paths of a project, as they are on disk, without what tools have left there."""
+    metadata = json.loads((project / "metadata.json").read_text())["files"]
+    files = sorted(name for name in metadata if any(name == n or name.startswith(f"{n}/") for n in names))
+    return digest_of({name: file_digest(project / name) for name in files})
+

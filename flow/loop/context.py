@@ -1,0 +1,106 @@
+"""What every step of a run needs: the task, where things are, the finished steps, and a voice."""
+
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from flow import parts, task
+from flow.data.scaling import InputScaling
+from flow.store import Store
+from flow.task import Task
+
+
+@dataclass(frozen=True)
+class Context:
+    """`folder` holds task.yaml; everything that is made goes below `out`."""
+
+    task: Task
+    folder: Path
+    out: Path
+    quiet: bool = False
+    _seconds: dict[str, float] = field(default_factory=dict)
+
+    @staticmethod
+    def of(folder: Path, out: Path | None = None, quiet: bool = False) -> "Context":
+        """Reads and checks the task; raises BadInput before any work."""
+        read = task.read(folder)
+        parts.find(read.target.part)
+        return Context(read, folder, out or Path("hls_projects") / folder.resolve().name, quiet)
+
+    @property
+    def name(self) -> str:
+        return self.folder.resolve().name
+
+    @property
+    def path(self) -> Path:
+        """The task file, for messages."""
+        return self.folder / "task.yaml"
+
+    @cached_property
+    def store(self) -> Store:
+        return Store(self.out)
+
+    @property
+    def limits(self) -> dict[str, float]:
+        return self.task.budget.limits()
+
+    def say(self, text: str) -> None:
+        """A line for people, on standard error."""
+        if not self.quiet:
+            print(text, file=sys.stderr, flush=True)
+
+    @contextmanager
+    def stage(self, name: str):
+        """Announce a stage of real work; its seconds are added to what the page shows."""
+        self.say(f"[{self.name}] {name}")
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            self._seconds[name] = self._seconds.get(name, 0.0) + time.monotonic() - start
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Wall-clock seconds of the stages that this process worked on."""
+        return dict(self._seconds)
+
+    def progress(self, what: str):
+        """A callback (done, total): a bar on a terminal, a line at every quarter otherwise."""
+        if self.quiet:
+            return lambda done, total: None
+        if not sys.stderr.isatty():
+            return lambda done, total: done * 4 % total < 4 and self.say(f"  {what}: {done} of {total}")
+        from tqdm import tqdm
+
+        bar = tqdm(desc=f"  {what}", leave=False, file=sys.stderr)
+
+        def step(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+            if done == total:
+                bar.close()
+
+        return step
+
+
+def commit() -> str:
+    """The commit of the program's own checkout, "unknown" outside one; "+" marks uncommitted changes."""
+    root = Path(__file__).resolve().parents[2]
+    try:
+        head = _git(root, "rev-parse", "HEAD")
+        return head + ("+" if _git(root, "status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+
+
+def scaling_of(result: dict) -> InputScaling:
+    return InputScaling.from_json(result["scaling"])
+
+
+def _git(root: Path, *arguments: str) -> str:
+    done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=10, check=True)
+    return done.stdout.strip()

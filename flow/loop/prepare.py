@@ -1,0 +1,221 @@
+"""Before the rounds: events, network, float reference, space, baselines."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from flow.cost import rtl as cost
+from flow.data.scaling import InputScaling
+from flow.design import Design, LayerDesign
+from flow.errors import BadInput, BudgetMissed
+from flow.formats import best_integer, parse
+from flow.loop.context import Context, scaling_of
+from flow.metrics import Figure
+from flow.space import SearchSpace, build_space, check_space, least_design
+from flow.store import Step, file_digest
+from flow.topology import Topology
+from flow.train.designs import Physics, Sample, figures_of, member_weights, train_designs
+from flow.train.evaluate import OperatingPoint, Truth
+
+BASELINES = {"uniform 6 bits": 6, "uniform 16 bits": 16}
+RANGE_EVENTS = 20_000  # events on which ranges of activations are taken
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What stands before the first round."""
+
+    topology: Topology
+    data: Step
+    floating: Step
+    space: SearchSpace
+    physics: Physics
+
+    @cached_property
+    def scaling(self) -> InputScaling:
+        return scaling_of(self.data.result)
+
+    def sample(self, part: str) -> Sample:
+        """Centred values and truth of "train", "validation" or "test"."""
+        arrays = self.data.arrays
+        values = self.scaling.centred(arrays[f"{part}.words"].astype(np.float64)).astype(np.float32)
+        return Sample(values, Truth.of(arrays[f"{part}.labels"], arrays[f"{part}.events"]))
+
+    def words(self, part: str) -> np.ndarray:
+        return self.data.arrays[f"{part}.words"].astype(np.float64)
+
+    @cached_property
+    def train(self) -> Sample:
+        return self.sample("train")
+
+    @cached_property
+    def validation(self) -> Sample:
+        return self.sample("validation")
+
+    @cached_property
+    def float_weights(self):
+        return member_weights(self.topology, self.floating.arrays, 0)
+
+    @property
+    def float_figures(self) -> dict[str, Figure]:
+        return figures_of(self.floating.result["members"][0]["figures"])
+
+
+def lay_ground(context: Context) -> Ground:
+    """Events, network, float reference and space; everything wrong with the task is said here, before training."""
+    from flow.search import strategy
+
+    task = context.task
+    strategy(task.search.strategy, f"{context.path}: search.strategy")
+    topology = read_topology(context)
+    check_space(task.space, topology, context.path)
+    _check_least(context, topology)
+    data = read_data(context)
+    classes = task.data.classes
+    point = OperatingPoint(
+        tuple(classes.index(name) for name in task.operating_point.signal),
+        tuple(classes.index(name) for name in task.operating_point.background),
+        task.operating_point.background_efficiency,
+    )
+    physics = Physics(point, classes)
+    floating = _train_float(context, topology, data, physics)
+    space = _space(context, topology, data, floating)
+    return Ground(topology, data, floating, space, physics)
+
+
+def read_data(context: Context) -> Step:
+    """The step that holds the task's events."""
+    from flow.data.prepare import prepare, sources
+
+    task = context.task
+    for path in sources(task.data, context.folder):
+        if not path.exists():
+            raise BadInput(f"{context.path}: data: {path}: no such file")
+    digests = [file_digest(p) if p.is_file() else str(p) for p in sources(task.data, context.folder)]
+    inputs = {"files": digests, "data": task.data.model_dump(mode="json")}
+
+    def compute():
+        with context.stage("reading events"):
+            return prepare(task.data, context.folder)
+
+    return context.store.step("data", inputs, compute)
+
+
+def read_topology(context: Context) -> Topology:
+    from flow.data.features import FEATURES
+
+    path = context.folder / context.task.network
+    if not path.is_file():
+        raise BadInput(f"{context.path}: network: {path}: no such file")
+    features, classes = context.task.data.features or FEATURES, context.task.data.classes
+    inputs = {"network": file_digest(path), "n_in": len(features), "n_out": len(classes)}
+
+    def compute():
+        from flow.train.network import read_network
+
+        with context.stage("reading the network"):
+            return {"layers": read_network(path, len(features), len(classes)).to_json()}, {}
+
+    return Topology.from_json(context.store.step("network", inputs, compute).result["layers"])
+
+
+def train_step(context: Context, name: str, ground_key: dict, designs, start, epochs, samples, topology, physics) -> Step:
+    """Train designs as a step: `start` is (its key, weights), `samples` a function that gives train and validation."""
+    from flow.train.schedule import Schedule
+
+    settings = context.task.train
+    seed = context.task.search.seed
+    schedule = Schedule(epochs, settings.batch, settings.learning_rate, seed)
+    point = physics.point
+    inputs = ground_key | {
+        "designs": [None if design is None else design.to_json() for design in designs],
+        "schedule": vars(schedule),
+        "point": [list(point.signal), list(point.background), point.background_efficiency],
+        "start": start[0],
+    }
+
+    def compute():
+        with context.stage(f"training {name}"):
+            train, validation = samples()
+            progress = context.progress("epochs")
+            return train_designs(topology, designs, start[1], train, validation, physics, schedule, progress)
+
+    return context.store.step(name.replace(" ", "-"), inputs, compute)
+
+
+def train_on(context: Context, ground: Ground, name: str, designs, start, epochs: int) -> Step:
+    """`train_step` on the ground that was laid."""
+    key = {"data": ground.data.key, "topology": ground.topology.to_json()}
+    samples = lambda: (ground.train, ground.validation)  # noqa: E731 (loaded only where there is work)
+    return train_step(context, name, key, designs, start, epochs, samples, ground.topology, ground.physics)
+
+
+def baseline_designs(ground: Ground) -> dict[str, Design]:
+    """Uniform designs of 6 and 16 bits, nothing pruned, integer bits from the float network's ranges."""
+    samples = _range_samples(ground.topology, ground.data, ground.float_weights)
+    found = {}
+    for name, bits in BASELINES.items():
+        layers = []
+        for layer in ground.topology.layers:
+            kernel, bias = ground.float_weights[layer.name]
+            activation = None
+            if layer.activation == "relu":
+                activation = best_integer(samples[layer.name], bits, "quantized_relu")
+            layers.append(
+                (
+                    layer.name,
+                    LayerDesign(
+                        best_integer(kernel, bits, "quantized_bits"), best_integer(bias, bits, "quantized_bits"), activation
+                    ),
+                )
+            )
+        grid = best_integer(samples["input"], min(bits + 2, ground.scaling.word.bits), "quantized_bits")
+        found[name] = Design(grid, tuple(layers))
+    return found
+
+
+def train_baselines(context: Context, ground: Ground) -> Step:
+    """The uniform designs, trained as long as designs that are built; members in the order of BASELINES."""
+    designs = list(baseline_designs(ground).values())
+    start = (ground.floating.key, ground.float_weights)
+    return train_on(context, ground, "baselines", designs, start, context.task.train.final_epochs)
+
+
+def _train_float(context: Context, topology: Topology, data: Step, physics: Physics) -> Step:
+    bare = Ground(topology, data, data, None, physics)
+    return train_on(context, bare, "float", [None], ("random", None), context.task.train.float_epochs)
+
+
+def _range_samples(topology: Topology, data: Step, weights) -> dict[str, np.ndarray]:
+    from flow.train.ranges import hidden_values
+
+    scaling = scaling_of(data.result)
+    values = scaling.centred(data.arrays["train.words"][:RANGE_EVENTS].astype(np.float64))
+    return {"input": values} | hidden_values(topology, weights, values)
+
+
+def _space(context: Context, topology: Topology, data: Step, floating: Step) -> SearchSpace:
+    inputs = {"float": floating.key, "space": context.task.space.model_dump(mode="json"), "topology": topology.to_json()}
+
+    def compute():
+        weights = member_weights(topology, floating.arrays, 0)
+        samples = _range_samples(topology, data, weights)
+        return build_space(context.task.space, topology, weights, samples, context.path).to_json(), {}
+
+    return SearchSpace.from_json(context.store.step("space", inputs, compute).result)
+
+
+def _check_least(context: Context, topology: Topology) -> None:
+    """Raise BudgetMissed where even the least design of the space is predicted far outside the budget."""
+    least = least_design(context.task.space, topology, context.path)
+    word = parse(context.task.data.word)
+    figures = cost.predict(cost.prior(), topology, least, word, context.task.target.clock_ns)
+    for name, limit in context.limits.items():
+        figure = figures[name]
+        if figure.value - 3 * (figure.error or 0.0) > limit:
+            key = "latency" if name == "latency_ns" else name
+            raise BudgetMissed(
+                f"{context.path}: budget.{key}: {limit:g} {figure.unit} can't be met: the least design of the space needs"
+                f" about {figure.value:.0f} ± {figure.error or 0:.0f} {figure.unit} (model); raise it, or widen the space"
+            )

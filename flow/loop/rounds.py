@@ -1,0 +1,194 @@
+"""One round of the loop: propose, train, shortlist, train long, trace, choose, build, verify, synthesise, calibrate."""
+
+from dataclasses import replace
+from typing import Sequence
+
+from flow.cost import costs
+from flow.cost import rtl as cost
+from flow.design import Design
+from flow.loop.build import build_all, trace_all
+from flow.loop.context import Context
+from flow.loop.prepare import Ground, train_on
+from flow.loop.state import Built, Round, State, learn
+from flow.metrics import Figure
+from flow.search import strategy
+from flow.search.choose import Candidate, choose, rank
+from flow.study import State as TrialState
+from flow.study import Trial, inside, mirror, pasts
+from flow.train.designs import figures_of
+
+SHORTLIST = 3  # designs that are trained long and traced, for each one that is built
+LADDER = 8  # uniform designs that every strategy's first batch starts from
+
+
+def predicted(context: Context, ground: Ground, model: cost.CostModel, design: Design) -> dict[str, Figure]:
+    """All closed-form figures of a design, by the cost model of the moment."""
+    clock = context.task.target.clock_ns
+    return costs(ground.topology, design) | cost.predict(model, ground.topology, design, ground.scaling.word, clock)
+
+
+def search(context: Context, ground: Ground, state: State, number: int) -> State:
+    """Propose and train the round's trials, batch by batch."""
+    task = context.task
+    total = number * task.search.trials
+    while len(state.trials) < total:
+        size = min(task.train.population, total - len(state.trials))
+        proposed = _propose(context, ground, state, size)
+        if not proposed:
+            context.say(f"[{context.name}] the space has no more designs to propose")
+            break
+        state = replace(state, trials=(*state.trials, *_train(context, ground, state, proposed, number)))
+    _record(context, ground, state)
+    return state
+
+
+def shortlist(context: Context, ground: Ground, state: State, number: int) -> tuple[Built, ...]:
+    """Train the round's most promising trials long, and trace them."""
+    task = context.task
+    metric = task.objective.maximize
+    tried = {item.design.digest for item in state.built}
+    trials = {t.design.digest: t for t in state.trials if t.state is TrialState.TRAINED and t.design.digest not in tried}
+    candidates = [
+        Candidate(digest, trial.figures[metric], predicted(context, ground, state.model, trial.design))
+        for digest, trial in trials.items()
+    ]
+    ranked = rank(candidates, context.limits, _bar(state, metric, context))
+    chosen = [trials[c.digest] for c in ranked[: SHORTLIST * task.search.builds]]
+    if not chosen:
+        return ()
+    step = train_on(
+        context,
+        ground,
+        "final",
+        [trial.design for trial in chosen],
+        (ground.floating.key, ground.float_weights),
+        task.train.final_epochs,
+    )
+    rows = []
+    for member, trial in enumerate(chosen):
+        row = step.result["members"][member]
+        if not row["failed"]:
+            rows.append((trial.design, f"trial {trial.number}", member, figures_of(row["figures"])))
+    return trace_all(context, ground, state.model, number, step, rows)
+
+
+def finish_round(context: Context, ground: Ground, state: State, number: int, finals: tuple[Built, ...], upto: str) -> State:
+    """Choose among the finally trained designs, build, verify and synthesise them, and refit the cost model."""
+    task = context.task
+    metric = task.objective.maximize
+    candidates = [Candidate(b.design.digest, b.physics[metric], b.predicted["traced"]) for b in finals]
+    best = max((b.physics[metric].value for b in winners(context, state)), default=float("-inf"))
+    if best == float("-inf"):
+        best = min((c.metric.value for c in candidates), default=0.0)
+    by_digest = {b.design.digest: b for b in finals}
+    chosen = choose(candidates, context.limits, best, "lut", task.search.builds)
+    built = build_all(context, ground, [by_digest[c.digest] for c in chosen], upto)
+    if upto != "synth":
+        return state
+    after = learn(state.model, ground.topology, ground.scaling.word, built)
+    if number == 1:
+        after = learn(after, ground.topology, ground.scaling.word, state.baselines)
+    return state.with_round(Round(number, len([t for t in state.trials if t.round == number]), built, state.model, after))
+
+
+def winners(context: Context, state: State) -> list[Built]:
+    """Built designs that a report shows inside the budget."""
+    clock = context.task.target.clock_ns
+    return [item for item in state.built if item.report is not None and inside(item.reported(clock), context.limits)]
+
+
+def now(context: Context, ground: Ground, state: State) -> dict[str, dict[str, Figure]]:
+    """Digest → the resource figures that count now: reported ones, or predicted by the model as it is."""
+    clock = context.task.target.clock_ns
+    reported = {item.design.digest: item.reported(clock) for item in state.built}
+    return {
+        trial.design.digest: predicted(context, ground, state.model, trial.design) | reported.get(trial.design.digest, {})
+        for trial in state.trials
+    }
+
+
+def _bar(state: State, metric: str, context: Context) -> float:
+    """The metric, after short training, of the best design that is known to be inside the budget."""
+    known = {item.design.digest for item in winners(context, state)}
+    values = [t.figures[metric].value for t in state.trials if t.design.digest in known]
+    trained = sorted(t.figures[metric].value for t in state.trials if metric in t.figures)
+    return max(values, default=trained[len(trained) // 2] if trained else 0.0)
+
+
+def _propose(context: Context, ground: Ground, state: State, size: int) -> list[dict[str, str]]:
+    task = context.task
+    parameters = ground.space.parameters
+    past = pasts(
+        state.trials, task.objective.maximize, task.objective.minimize, context.limits, now(context, ground, state)
+    )
+    first = ground.space.ladder(min(LADDER, size)) if not state.trials else []
+    inputs = {
+        "strategy": task.search.strategy,
+        "seed": task.search.seed,
+        "batch": len(state.trials),
+        "size": size,
+        "parameters": {name: list(options) for name, options in parameters.items()},
+        "past": [[dict(p.chosen), p.metric, p.cost, dict(p.excess)] for p in past],
+        "first": first,
+    }
+
+    def compute():
+        with context.stage("proposing designs"):
+            seen = {tuple(sorted(chosen.items())) for chosen in first}
+            # Seeded anew for each batch, so that a resumed search proposes what an undisturbed one would.
+            seed = task.search.seed * 1_000_003 + len(state.trials)
+            rest = strategy(task.search.strategy)(parameters, past, size - len(first), seed) if size > len(first) else []
+            return {"proposed": first + [c for c in rest if tuple(sorted(c.items())) not in seen]}, {}
+
+    return context.store.step("proposals", inputs, compute).result["proposed"]
+
+
+def _train(context: Context, ground: Ground, state: State, proposed: Sequence[dict], number: int) -> list[Trial]:
+    designs = [ground.space.design(chosen) for chosen in proposed]
+    start = (ground.floating.key, ground.float_weights)
+    step = train_on(context, ground, "trials", designs, start, context.task.train.epochs)
+    found = []
+    for member, (chosen, design) in enumerate(zip(proposed, designs)):
+        row = step.result["members"][member]
+        figures = predicted(context, ground, state.model, design) | figures_of(row["figures"])
+        reason = ""
+        if row["failed"]:
+            epoch = next(i for i, loss in enumerate(row["losses"]) if loss is None)
+            reason = f"the loss was no number from epoch {epoch + 1} on"
+        found.append(
+            Trial(
+                len(state.trials) + member,
+                number,
+                chosen,
+                design,
+                TrialState.FAILED if row["failed"] else TrialState.TRAINED,
+                figures,
+                step.folder.name,
+                member,
+                reason,
+            )
+        )
+    return found
+
+
+def _record(context: Context, ground: Ground, state: State) -> None:
+    """Bring the Optuna study up to date, if it lacks a trial."""
+    marker = {"trials": [trial.design.digest for trial in state.trials], "space": ground.space.to_json()}
+    name = f"{context.name}-{context.store.key('study', {'space': marker['space'], 'seed': context.task.search.seed})[:8]}"
+
+    def compute():
+        mirror(
+            context.out / "study.db",
+            name,
+            state.trials,
+            ground.space.parameters,
+            context.task.objective.maximize,
+            context.task.objective.minimize,
+            {"task": context.name, "strategy": context.task.search.strategy},
+        )
+        return {"study": name}, {}
+
+    if not (context.out / "study.db").exists() or context.store.find("recorded", marker) is None:
+        compute()
+        context.store.step("recorded", marker, lambda: ({"study": name}, {}))
+

@@ -1,0 +1,115 @@
+"""What a run knows between rounds: trials, built designs and their reports, and the calibrated cost model."""
+
+from dataclasses import dataclass, field, replace
+from typing import Mapping
+
+from flow.cost.rtl import CostModel, Reported, calibrated
+from flow.design import Design
+from flow.metrics import Fidelity, Figure, Implementation, figure
+from flow.study import Trial
+from flow.synth.report import Report
+from flow.topology import Topology
+
+
+@dataclass(frozen=True)
+class Built:
+    """A design that was finally trained, and what became of it: what was predicted, what tools said.
+
+    `step` and `member` say where its weights are; `report` is None where it was traced only, or failed.
+    """
+
+    design: Design
+    round: int
+    name: str
+    step: str
+    member: int
+    physics: Mapping[str, Figure]
+    predicted: Mapping[str, Mapping[str, Figure]]
+    traced: Mapping[str, float]
+    report: Report | None = None
+    equivalence: Mapping | None = None
+    failed: str | None = None
+
+    def reported(self, clock_ns: float) -> dict[str, Figure]:
+        """The report's figures, empty without one."""
+        return {} if self.report is None else report_figures(self.report, clock_ns)
+
+    def resources(self, clock_ns: float) -> dict[str, Figure]:
+        """The surest figures there are: reported, or else predicted from the trace."""
+        return dict(self.predicted["traced"]) | self.reported(clock_ns)
+
+
+@dataclass(frozen=True)
+class Round:
+    """One round's numbers: how many trials, what it built, and how wrong the predictions made before it were."""
+
+    number: int
+    trials: int
+    built: tuple[Built, ...]
+    before: CostModel
+    after: CostModel
+
+
+@dataclass(frozen=True)
+class State:
+    """Everything so far."""
+
+    model: CostModel
+    trials: tuple[Trial, ...] = ()
+    rounds: tuple[Round, ...] = ()
+    baselines: tuple[Built, ...] = field(default=())
+
+    @property
+    def built(self) -> tuple[Built, ...]:
+        """All built designs of all rounds, without the baselines."""
+        return tuple(item for r in self.rounds for item in r.built)
+
+    def with_round(self, done: Round) -> "State":
+        return replace(self, rounds=(*self.rounds, done), model=done.after)
+
+
+def report_figures(report: Report, clock_ns: float) -> dict[str, Figure]:
+    """A logic synthesis report as figures; what the tool didn't say is left out."""
+    marks = {"implementation": Implementation.RTL, "tool": f"{report.tool} {report.tool_version or ''}".strip()}
+    found = {}
+    for name in ("lut", "ff", "dsp", "bram_18k", "critical_path_ns"):
+        value = getattr(report, name)
+        if value is not None:
+            found[name] = figure(name, float(value), Fidelity(report.stage.value), error=0.0, **marks)
+    if report.latency_cycles is not None:
+        cycles = float(report.latency_cycles[1])
+        found["latency_cycles"] = figure("latency_cycles", cycles, Fidelity(report.stage.value), error=0.0, **marks)
+        found["latency_ns"] = figure("latency_ns", cycles * clock_ns, Fidelity(report.stage.value), error=0.0, **marks)
+    return found
+
+
+def learn(model: CostModel, topology: Topology, word, built: tuple[Built, ...]) -> CostModel:
+    """The cost model after the reports of `built`."""
+    reports = [
+        Reported(
+            item.design,
+            float(item.report.lut),
+            float(item.report.ff),
+            float(item.report.latency_cycles[1]),
+            item.report.by_layer,
+            item.traced["lut"],
+            item.traced["ff"],
+        )
+        for item in built
+        if item.report is not None
+    ]
+    return calibrated(model, topology, word, reports)
+
+
+def prediction_error(built: tuple[Built, ...], fidelity: str, clock_ns: float) -> dict[str, float]:
+    """Mean of |predicted / reported - 1| of LUT, FF and latency over the designs that have a report."""
+    found = {}
+    for name in ("lut", "ff", "latency_ns"):
+        ratios = [
+            abs(item.predicted[fidelity][name].value / item.reported(clock_ns)[name].value - 1.0)
+            for item in built
+            if name in item.reported(clock_ns) and item.reported(clock_ns)[name].value > 0
+        ]
+        if ratios:
+            found[name] = sum(ratios) / len(ratios)
+    return found

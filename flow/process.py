@@ -1,0 +1,90 @@
+"""External programs: argument lists, a time limit, a kept log, and nothing left running when we stop."""
+
+import os
+import signal
+import subprocess
+import threading
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import Callable, Mapping, Sequence, TypeVar
+
+from flow.errors import ToolFailed
+
+Result = TypeVar("Result")
+
+_live: set[subprocess.Popen] = set()
+_guard = threading.Lock()
+
+
+def run(
+    command: Sequence[str],
+    folder: Path,
+    log: Path,
+    timeout_s: float,
+    environment: Mapping[str, str] | None = None,
+    append: bool = False,
+) -> int:
+    """Run a program in `folder`, all that it prints kept in `log`, and return its exit status.
+
+    It leads a process group of its own, which is killed as a whole at the time limit and when this
+    program is interrupted. Raises ToolFailed where it can't be started or takes too long.
+    """
+    tool = Path(command[0]).name
+    with open(log, "ab" if append else "wb") as stream:
+        try:
+            child = subprocess.Popen(
+                list(command), cwd=folder, env=None if environment is None else dict(environment),
+                stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True,
+            )  # fmt: skip
+        except OSError as error:
+            raise ToolFailed(f"{tool} could not be started: {error.strerror or error}", log) from None
+        with _guard:
+            _live.add(child)
+        try:
+            return child.wait(timeout=timeout_s)
+        except BaseException as error:
+            _kill(child)
+            if isinstance(error, subprocess.TimeoutExpired):
+                raise ToolFailed(f"{tool} took longer than {timeout_s:g} s", log) from None
+            raise
+        finally:
+            with _guard:
+                _live.discard(child)
+
+
+def kill_all() -> None:
+    """End every program that `run` has started and that still runs."""
+    with _guard:
+        children = list(_live)
+    for child in children:
+        _kill(child)
+
+
+def in_parallel(jobs: Sequence[Callable[[], Result]], at_once: int) -> list[Result]:
+    """The results of jobs that wait for external programs, `at_once` at the same time, in order.
+
+    The first exception ends what still runs and is raised; so does Ctrl-C.
+    """
+    pool = ThreadPoolExecutor(max_workers=max(1, at_once))
+    futures = [pool.submit(job) for job in jobs]
+    try:
+        done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+        failed = next((f.exception() for f in futures if f in done and f.exception() is not None), None)
+        if failed is not None:
+            raise failed
+        return [future.result() for future in futures]
+    except BaseException:
+        for future in futures:
+            future.cancel()
+        kill_all()
+        raise
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _kill(child: subprocess.Popen) -> None:
+    try:
+        os.killpg(child.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    child.wait()

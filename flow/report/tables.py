@@ -1,0 +1,255 @@
+"""The report's tables, one function each: a result in, a table out, or None where the data is missing."""
+
+from typing import Any
+
+from flow.formats import Fixed, Format, parse
+from flow.report.blocks import Cell, Table
+from flow.report.values import (
+    ABSENT, at, compact, figure_cell, label, number, percent, show, source, stage, unit_of, value,
+)  # fmt: skip
+
+COMPARED = ("lut", "ff", "latency_ns")
+
+
+def budget(result: dict) -> Table | None:
+    """Limit, reported value, margin, tool and stage of each budgeted figure."""
+    limits = result.get("budget") or {}
+    rows = []
+    for name, limit in limits.items():
+        shown = at(result, "chosen", "figures", name)
+        reported = value(at(result, "chosen", "margins", name, "value"))
+        reported = value(shown) if reported is None else reported
+        unit = at(shown, "unit") or unit_of(name)
+        margin = None if reported is None or value(limit) is None else limit - reported
+        mark = "" if margin is None else "good" if margin >= 0 else "bad"
+        share = percent(margin / limit, signed=True) if margin is not None and limit else ""
+        remark = "cycles × period; timing closure not shown" if name == "latency_ns" else ""
+        rows.append(
+            (
+                Cell(label(name)),
+                Cell(number(limit, unit), number=True),
+                Cell(number(reported, unit), stage(shown), True),
+                Cell(number(margin, unit), share, True, mark),
+                Cell(source(shown) or ABSENT, remark),
+            )
+        )
+    if not rows:
+        return None
+    caption = "Budget of the chosen design" if result.get("chosen") else "Budget; no design is chosen yet"
+    return Table(caption, ("figure", "limit", "reported", "margin", "tool and stage"), tuple(rows))
+
+
+def built(result: dict) -> Table | None:
+    """Every design with a report: what it reaches, what it costs, whether it is inside the budget."""
+    metric, rows = result.get("metric", ""), []
+    for item in result.get("baselines") or ():
+        rows.append(_built_row(str(item.get("name", "")), "baseline", at(item, "figures", metric), item, result))
+    for turn in result.get("rounds") or ():
+        for item in turn.get("built") or ():
+            rows.append(_built_row(str(item.get("digest", "")), f"round {turn.get('round')}", item.get("metric"), item, result))
+    header = ("design", "from", f"{label(metric)}, validation", "LUT", "FF", "DSP", "latency", "inside the budget")
+    return Table("Built designs and baselines", header, tuple(rows), physics=True) if rows else None
+
+
+def _built_row(name: str, origin: str, metric: Any, item: dict, result: dict) -> tuple[Cell, ...]:
+    chosen = name == at(result, "chosen", "digest")
+    report = item.get("report")
+    figures = [at(report, key) or (at(item, "figures", key) if report is None else None) for key in ("lut", "ff", "dsp", "latency_ns")]
+    return (
+        Cell(name, "chosen" if chosen else ""),
+        Cell(origin),
+        figure_cell(metric),
+        *(figure_cell(row) for row in figures),
+        _verdict(item),
+    )
+
+
+def _verdict(item: dict) -> Cell:
+    if item.get("failed"):
+        return Cell(f"failed: {item['failed']}", mark="bad")
+    inside = item.get("inside_budget")
+    if inside is None:
+        return Cell("no report" if not item.get("report") else ABSENT)
+    return Cell("yes", mark="good") if inside else Cell("no", mark="bad")
+
+
+def layers(result: dict) -> Table | None:
+    """Formats, keep fraction and cost of the chosen design, layer by layer."""
+    chosen = result.get("chosen") or {}
+    design = chosen.get("design")
+    if not at(design, "layers"):
+        return None
+    reported, predicted = chosen.get("by_layer") or {}, chosen.get("predicted_by_layer") or {}
+    blank = Cell(ABSENT, number=True)
+    rows = [(Cell("input"), blank, blank, Cell(short(design.get("input"))), *[blank] * 6)]
+    for name, item in design["layers"].items():
+        costs = [_count(at(reported, name, key)) for key in ("lut", "ff", "dsp")]
+        widths = " / ".join(str(_bits(item.get(key))) for key in ("kernel", "bias", "activation"))
+        rows.append(
+            (
+                Cell(name),
+                *(Cell(short(item.get(key))) for key in ("kernel", "bias", "activation")),
+                Cell(number(item.get("keep")), number=True),
+                Cell(widths, number=True),
+                *costs,
+                _count(at(predicted, name, "lut")),
+            )
+        )
+    rows.append(_sums(reported, predicted))
+    rows.append((Cell("whole design"), *[blank] * 5, *(figure_cell(at(chosen, "figures", key)) for key in ("lut", "ff", "dsp")), blank))
+    stages = stage(at(chosen, "figures", "lut")) or "report"
+    header = ("layer", "kernel", "bias", "activation", "keep", "bits", *(f"{k} ({stages})" for k in ("LUT", "FF", "DSP")), "LUT (model)")
+    return Table("The chosen design layer by layer", header, tuple(rows))
+
+
+def _sums(reported: dict, predicted: dict) -> tuple[Cell, ...]:
+    def total(rows: dict, key: str) -> Cell:
+        values = [value(at(row, key)) for row in rows.values()]
+        return _count(sum(v for v in values if v is not None) if any(v is not None for v in values) else None)
+
+    blank = Cell(ABSENT, number=True)
+    costs = [total(reported, key) for key in ("lut", "ff", "dsp")]
+    return (Cell("sum of the layers"), *[blank] * 5, *costs, total(predicted, "lut"))
+
+
+def layer_formats(result: dict) -> Table | None:
+    """The firmware's own types by layer, as far as the result gives them."""
+    formats = at(result, "chosen", "formats")
+    rows = {name: row for name, row in formats.items() if isinstance(row, dict)} if isinstance(formats, dict) else {}
+    keys = list(dict.fromkeys(key for row in rows.values() for key in row))
+    if not keys:
+        return None
+    body = tuple((Cell(name), *(Cell(_text(row.get(key))) for key in keys)) for name, row in rows.items())
+    return Table("Number types in the firmware", ("layer", *(label(key) for key in keys)), body)
+
+
+def physics(result: dict, sample: str) -> Table | None:
+    """All figures measured on a sample ("validation" or "test") for float network, baselines and chosen design."""
+    key = "figures" if sample == "validation" else "test"
+    columns = {"float": at(result, "float", key), "chosen": at(result, "chosen", key)}
+    for item in result.get("baselines") or ():
+        columns[f"baseline {item.get('name', '')}"] = item.get(key)
+    columns = {name: figures for name, figures in columns.items() if isinstance(figures, dict)}
+    names = list(dict.fromkeys(n for f in columns.values() for n, row in f.items() if at(row, "fidelity") == "measured"))
+    if not names:
+        return None
+    first = result.get("metric")
+    names.sort(key=lambda name: name != first)
+    rows = tuple((Cell(label(name)), *(figure_cell(f.get(name)) for f in columns.values())) for name in names)
+    return Table(f"Physics figures on the {sample} sample", ("figure", *columns), rows, physics=True)
+
+
+def comparison(result: dict) -> Table | None:
+    """Prediction beside report for each built design, round by round."""
+    rows = []
+    for turn in result.get("rounds") or ():
+        for item in turn.get("built") or ():
+            for name in COMPARED:
+                reported = at(item, "report", name)
+                guesses = [at(item, "predicted", kind, name) for kind in ("model", "traced")]
+                if value(reported) is None and all(value(guess) is None for guess in guesses):
+                    continue
+                off = [percent(_relative(guess, reported), signed=True) for guess in guesses]
+                cells = [Cell(figure_cell(g).text, figure_cell(g).tag if o == ABSENT else f"{stage(g)}, {o}", True) for g, o in zip(guesses, off)]
+                rows.append((Cell(str(turn.get("round")), number=True), Cell(str(item.get("digest", ""))), Cell(label(name)), *cells, figure_cell(reported)))
+    header = ("round", "design", "figure", "predicted by the model", "predicted by tracing", "reported")
+    return Table("Prediction and report of each built design", header, tuple(rows)) if rows else None
+
+
+def prediction_errors(result: dict) -> Table | None:
+    """The prediction's error, one round beside the next, and what refitting on the reports changed."""
+    rounds = result.get("rounds") or ()
+    names = list(dict.fromkeys(n for r in rounds for n in (r.get("prediction_error") or {})))
+    if not names:
+        return None
+    rows = []
+    for name in names:
+        cells = []
+        for turn in rounds:
+            shown = figure_cell(at(turn, "prediction_error", name))
+            before, after = (value(at(turn, "calibration", name, key)) for key in ("before", "after"))
+            refit = "" if before is None or after is None else f"refit: {number(before)} → {number(after)}"
+            cells.append(Cell(shown.text, "; ".join(filter(None, (shown.tag, refit))), True))
+        rows.append((Cell(label(name)), *cells))
+    header = ("figure", *(f"round {turn.get('round')}" for turn in rounds))
+    return Table("Error of the prediction by round", header, tuple(rows))
+
+
+def equivalence(result: dict) -> Table | None:
+    """The pairs of sides that were compared, vector by vector."""
+    pairs = at(result, "equivalence", "pairs")
+    if not pairs:
+        return None
+    rows = []
+    for name, row in pairs.items():
+        wrong = at(row, "mismatches")
+        mark = "" if value(wrong) is None else "good" if wrong == 0 else "bad"
+        rows.append((Cell(str(name).replace("=", " = ")), _count(at(row, "vectors")), Cell(_count(wrong).text, "", True, mark)))
+    return Table("Compared word by word", ("pair", "vectors", "mismatches"), tuple(rows))
+
+
+def events(result: dict) -> Table | None:
+    """Events by sample."""
+    split = at(result, "data", "events")
+    if not split:
+        return None
+    rows = tuple((Cell(str(name)), _count(count)) for name, count in split.items())
+    return Table("Events", ("sample", "events"), rows)
+
+
+def pairs(caption: str, tree: Any, columns: tuple[str, str] = ("name", "value")) -> Table | None:
+    """A mapping as two columns; nested values on one line."""
+    if not isinstance(tree, dict) or not tree:
+        return None
+    return Table(caption, columns, tuple((Cell(str(key)), Cell(_text(item))) for key, item in tree.items()))
+
+
+def seconds(result: dict) -> Table | None:
+    """Seconds by stage, and their sum."""
+    spent = {name: value(x) for name, x in (result.get("seconds") or {}).items()}
+    if not spent:
+        return None
+    spent["all"] = sum(x for x in spent.values() if x is not None)
+    rows = tuple((Cell(str(name)), Cell(number(None if x is None else round(x, 1), "s"), number=True)) for name, x in spent.items())
+    return Table("Time by stage", ("stage", "seconds"), rows)
+
+
+def short(text: Any) -> str:
+    """A format's canonical name, shortened for a table: "fixed(6,0)", "relu(6,2)", "ternary(±0.5)"."""
+    form = _format(text)
+    if form is None:
+        return ABSENT if text is None else str(text)
+    if form.kind in ("ternary", "binary"):
+        return f"{form.kind}(±{form.scale:g})"
+    return f"{'fixed' if isinstance(form, Fixed) else 'relu'}({form.bits},{form.integer})".replace("-", "\N{MINUS SIGN}")
+
+
+def shown(rows: dict | None, names: tuple[str, ...]) -> str:
+    """Figures of a mapping in a sentence."""
+    return ", ".join(f"{label(name)} {show(rows[name])}" for name in names if rows and value(rows.get(name)) is not None)
+
+
+def _format(text: Any) -> Format | None:
+    try:
+        return parse(text)
+    except (ValueError, OverflowError, TypeError):
+        return None
+
+
+def _bits(text: Any) -> int | str:
+    form = _format(text)
+    return ABSENT if form is None else form.bits
+
+
+def _count(x: Any) -> Cell:
+    found = value(x)
+    return Cell(ABSENT if found is None else f"{found:,.0f}", number=True)
+
+
+def _relative(guess: Any, reported: Any) -> float | None:
+    a, b = value(guess), value(reported)
+    return None if a is None or not b else a / b - 1
+
+
+def _text(item: Any) -> str:
+    return ABSENT if item is None else compact(item)
