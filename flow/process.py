@@ -23,13 +23,16 @@ def run(
     timeout_s: float,
     environment: Mapping[str, str] | None = None,
     append: bool = False,
+    tool: str | None = None,
+    told: Path | None = None,
 ) -> int:
     """Run a program in `folder`, all that it prints kept in `log`, and return its exit status.
 
     It leads a process group of its own, which is killed as a whole at the time limit and when this
-    program is interrupted. Raises ToolFailed where it can't be started or takes too long.
+    program is interrupted. Raises ToolFailed where it can't be started or takes too long; `tool` and `told`
+    are the name and the log that the error tells, where they differ from the program's and from `log`.
     """
-    tool = Path(command[0]).name
+    tool, told = tool or Path(command[0]).name, told or log
     with open(log, "ab" if append else "wb") as stream:
         try:
             child = subprocess.Popen(
@@ -37,7 +40,7 @@ def run(
                 stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
         except OSError as error:
-            raise ToolFailed(f"{tool} could not be started: {error.strerror or error}", log) from None
+            raise ToolFailed(f"{tool} could not be started: {error.strerror or error}", told) from None
         with _guard:
             _live.add(child)
         try:
@@ -45,7 +48,7 @@ def run(
         except BaseException as error:
             _kill(child)
             if isinstance(error, subprocess.TimeoutExpired):
-                raise ToolFailed(f"{tool} took longer than {timeout_s:g} s", log) from None
+                raise ToolFailed(f"{tool} took longer than {timeout_s:g} s", told) from None
             raise
         finally:
             with _guard:

@@ -34,7 +34,52 @@ def quantize(values: FVArray, form: Format) -> FVArray:
     """
     if not isinstance(form, (Fixed, Relu)):
         raise BadInput(f"an activation in {form} is not supported in RTL; supported: quantized_bits, quantized_relu")
-    return values.quantize(int(form.signed), form.integer, form.fraction, "SAT", "RND_CONV")
+    results = np.array([_quantized_one(value, form) for value in np.asarray(values).ravel()], dtype=object)
+    return FVArray(results.reshape(values.shape), values.solver_options, hwconf=values.hwconf)
+
+
+def _quantized_one(value, form: Format):
+    low, high = (float(form.quantize(end)) for end in (value.low, value.high))
+    if low == high:  # alkaid rounds constants half up
+        return value.from_const(low, hwconf=value.hwconf)
+    _, integer, fraction = value.kif
+    if isinstance(form, Relu) and (fraction <= form.fraction or form.fraction > -integer):
+        return _saturated_relu(_rounded_even(value, form.fraction), form)
+    return value.quantize(int(form.signed), form.integer, form.fraction, "SAT", "RND_CONV")
+
+
+def _rounded_even(value, fraction: int):
+    """`value` on the step 2**-fraction, halves to even, by one addition.
+
+    What is added before the low bits are dropped is half a step, less one unit in the last place where the kept
+    number is even: then a tie goes down, and it goes up from an odd number.
+    """
+    _, _, finest = value.kif
+    if finest <= fraction:
+        return value
+    half, unit = 2.0 ** (-fraction - 1), 2.0**-finest
+    odd = value.quantize(0, 1 - fraction, fraction)  # the last bit that is kept
+    if odd.low == odd.high:
+        added = value + (half if odd.low else half - unit)
+    elif half == unit:
+        added = value + odd * 0.5
+    else:
+        added = value + odd.msb_mux(half, half - unit)
+    signed, integer, _ = added.kif
+    return added.quantize(signed, integer, fraction)
+
+
+def _saturated_relu(value, form: Relu):
+    """`value`, on a step not finer than the format's, clipped to [0, form.high] by its bits, without a comparison."""
+    value = value.relu()
+    _, integer, fraction = value.kif
+    if integer <= form.integer:
+        return value
+    over = value.quantize(0, integer, -form.integer)
+    if over.low == over.high:
+        return value.quantize(0, form.integer, form.fraction, "SAT")
+    kept = value.quantize(0, form.integer, fraction)
+    return over.unary_bit_op("any").msb_mux(form.high, kept)
 
 
 class ReplayQActivation(ReplayOperationBase):

@@ -11,13 +11,13 @@ import io
 import json
 import os
 import shutil
-import subprocess
 import tempfile
 import warnings
 from pathlib import Path
 
 import numpy as np
 
+from flow import process
 from flow.errors import BadInput, Storage, ToolFailed
 from flow.firmware import hls4ml_qkeras, precision
 from flow.formats import Fixed
@@ -298,19 +298,10 @@ def _digest(folder: Path, compiler: str) -> str:
 
 def _run(command: list[str], folder: Path, log: Path, seconds: float) -> None:
     """Run a tool in `folder`, its output in `log`; raises ToolFailed with the first line that speaks of an error."""
-    what = Path(command[0]).name
-    try:
-        with log.open("w") as stream:
-            done = subprocess.run(
-                command, cwd=folder, stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.STDOUT, timeout=seconds
-            )
-    except subprocess.TimeoutExpired:
-        raise ToolFailed(f"{what} did not end within {seconds} s", log) from None
-    except OSError as error:
-        raise Storage(f"{log}: {error}") from None
-    if done.returncode == 0:
+    status = process.run(command, folder, log, seconds)
+    if status == 0:
         return
     lines = log.read_text(errors="replace").splitlines()
     line = next((number for number, text in enumerate(lines, 1) if "error" in text.lower()), None)
     said = f": {lines[line - 1].strip()}" if line else ""
-    raise ToolFailed(f"{what} ended with status {done.returncode}{said}", log, line)
+    raise ToolFailed(f"{Path(command[0]).name} ended with status {status}{said}", log, line)

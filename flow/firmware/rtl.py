@@ -20,7 +20,7 @@ from flow.formats import Fixed
 
 __all__ = [
     "CUTOFF_FRACTION", "Block", "RtlSummary", "Traced", "first_difference", "pipeline", "simulate",
-    "simulate_blocks", "trace", "write",
+    "simulate_blocks", "summarise", "trace", "write",
 ]  # fmt: skip
 
 INPUT_BLOCK = "input"
@@ -83,12 +83,17 @@ class Traced:
 
 @dataclass(frozen=True)
 class RtlSummary:
-    """What was written: cycles from an input word to its logits, cycles between inputs, estimated LUTs."""
+    """Cycles from an input word to its logits, cycles between inputs, estimated LUTs, and bits of registers.
+
+    Registers at the ports count with the first and the last block.
+    """
 
     latency_cycles: int
     interval_cycles: int
     lut_estimate: float
     lut_by_block: dict[str, float]
+    register_bits: int
+    register_bits_by_block: dict[str, int]
 
 
 def on_grid(words: np.ndarray, word: Fixed, n_in: int) -> np.ndarray:
@@ -119,7 +124,7 @@ def trace(model, word: Fixed) -> Traced:
     blocks: list[Block] = []
     for name, layers in _grouped(model):
         blocks.append(_block(name, layers, values))
-        low, high, step = np.array(blocks[-1].comb.out_qint, dtype=np.float64).T
+        low, high, step = np.array([_widened(interval) for interval in blocks[-1].comb.out_qint]).T
         values = FVArray.from_lhs(low, high, step, hardware, solver_options={})
     return Traced(tuple(_pruned(blocks)), word)
 
@@ -127,6 +132,11 @@ def trace(model, word: Fixed) -> Traced:
 def pipeline(traced: Traced, clock_ns: float, cutoff_ns: float | None = None):
     """The traced network as an alkaid FSM, interval 1, inputs and outputs registered. See `pipeline.plan`."""
     return to_fsm(_plan(traced, clock_ns, cutoff_ns))
+
+
+def summarise(traced: Traced, clock_ns: float, cutoff_ns: float | None = None) -> RtlSummary:
+    """The counts of a traced network once it is pipelined, without writing it."""
+    return _summary(traced, _plan(traced, clock_ns, cutoff_ns))
 
 
 def write(
@@ -151,10 +161,19 @@ def write(
         (source_folder / f"{module}.v").write_text(text)
     (source_folder / f"{name}.xdc").write_text(_constraints(clock_ns))
     (folder / "build_vivado.tcl").write_text(_vivado_script(name, part))
-    summary = RtlSummary(stages.latency_cycles, 1, traced.lut_estimate, traced.lut_by_block)
+    summary = _summary(traced, stages)
     description = _describe(traced, stages, summary, name, part, clock_ns)
     (folder / "rtl.json").write_text(json.dumps(description, indent=1) + "\n")
     return summary
+
+
+def _summary(traced: Traced, stages: Pipeline) -> RtlSummary:
+    bits = {block.name: 0 for block in traced.blocks}
+    for register in stages.registers:
+        bits[register.block] += sum(map(sum, register.kifs))
+    bits[traced.blocks[0].name] += sum(map(sum, stages.input_kifs))
+    bits[traced.blocks[-1].name] += sum(map(sum, stages.output_kifs))
+    return RtlSummary(stages.latency_cycles, 1, traced.lut_estimate, traced.lut_by_block, sum(bits.values()), bits)
 
 
 def _grouped(model) -> list[tuple[str, list]]:
@@ -168,6 +187,16 @@ def _grouped(model) -> list[tuple[str, list]]:
             groups.append((layer.name, []))
         groups[-1][1].append(layer)
     return [group for group in groups if group[1]]
+
+
+def _widened(interval) -> tuple[float, float, float]:
+    """An interval as wide as its bits; constants stay constants.
+
+    alkaid widens inputs so when it optimises, and a bit that was the highest of a sum would then no longer be it.
+    """
+    if interval.min == interval.max:
+        return tuple(interval)
+    return tuple(interval.kif.qint)
 
 
 def _pruned(blocks: list[Block]) -> list[Block]:

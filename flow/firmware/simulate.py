@@ -9,7 +9,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import sys
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -18,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from flow import process
 from flow.errors import BadInput, ToolFailed
 from flow.formats import parse
 
@@ -205,20 +205,12 @@ def _call(command: list[str], folder: Path, timeout_s: float, environment: dict,
     sim = next(path for path in (folder, *folder.parents) if path.name == "sim")
     log = sim / "verilator.log"
     tool = Path(command[0]).name
-    try:
-        with open(log, mode) as stream:
-            done = subprocess.run(
-                command, cwd=folder, env=environment, stdout=stream, stderr=subprocess.STDOUT, timeout=timeout_s
-            )
-    except subprocess.TimeoutExpired:
-        raise ToolFailed(f"{tool} took longer than {timeout_s:g} s", log) from None
-    except OSError as error:
-        raise ToolFailed(f"{tool} could not be started: {error}", log) from None
-    if done.returncode != 0:
+    status = process.run(command, folder, log, timeout_s, environment, append=mode == "ab")
+    if status != 0:
         lines = log.read_text(errors="replace").splitlines()
         line = next((number for number, text in enumerate(lines, 1) if _ERROR.search(text)), None)
         said = f": {lines[line - 1].strip()}" if line is not None else ""
-        raise ToolFailed(f"{tool} ended with exit status {done.returncode}{said}", log, line)
+        raise ToolFailed(f"{tool} ended with exit status {status}{said}", log, line)
 
 
 def _probed(text: str, places: list, path: Path) -> str:

@@ -1,7 +1,7 @@
 """The report's figures, one function each: a result in, SVG text out, or None where the data is missing."""
 
 from flow.report.svg import BAD, FOUR, INK, LINE, MUTED, ONE, PAPER, SERIES, THREE, TWO, canvas, log_ticks, to_svg
-from flow.report.values import at, error, label, number, source, stage, unit_of, value
+from flow.report.values import at, error, label, number, source, stage, unit_of, value, word
 
 # A fidelity keeps its marker in every figure.
 MARKERS = {"model": "o", "traced": "^", "csynth": "s", "synth": "D", "route": "P", "measured": "*"}
@@ -35,7 +35,7 @@ def front(result: dict) -> str | None:
     reported = [row for row in points if (value(at(row, "reported")) or 0) > 0]
     if not predicted and not reported:
         return None
-    cost = result.get("cost", "lut")
+    cost = result.get("cost") or "lut"
     with canvas("front", 6.4, 5.2) as (figure, axes):
         axes.set_xscale("log")
         for fidelity in sorted({at(row, "cost", "fidelity") or "model" for row in predicted}):
@@ -43,32 +43,31 @@ def front(result: dict) -> str | None:
             axes.plot(
                 [row["cost"]["value"] for row in rows], [row["metric"]["value"] for row in rows], linestyle="none",
                 marker=MARKERS.get(fidelity, "o"), markersize=4.5, markerfacecolor="none", markeredgecolor=ONE,
-                alpha=0.45, label=f"predicted ({fidelity})",
+                alpha=0.6, label=f"predicted ({fidelity})",
             )  # fmt: skip
         _reported(axes, reported, TWO, "reported")
         _front_line(axes, result, cost)
         _baselines(axes, result, cost)
         _chosen(axes, result, cost)
         _lines(axes, result, cost)
-        axes.set(xlabel=_cost_axis(result, cost, predicted, reported), ylabel=f"{label(result.get('metric', ''))} (measured, validation)")
+        axes.set(xlabel=_cost_axis(result, cost, predicted, reported), ylabel=f"{label(result.get('metric'))} (measured, validation)")
         log_ticks(axes.xaxis)
         figure.legend(loc="outside lower center", ncols=2)
-        return to_svg(figure, "front", f"{label(result.get('metric', ''))} on the validation sample against {label(cost)}")
+        return to_svg(figure, "front", f"{label(result.get('metric'))} on the validation sample against {label(cost)}")
 
 
 def roc(result: dict) -> str | None:
     """Background against signal efficiency on the test sample, with the operating points."""
     curves = {name: at(result, "roc", name) for name in ("float", "chosen")}
-    curves = {name: curve for name, curve in curves.items() if at(curve, "signal") and at(curve, "background")}
+    curves = {name: pairs for name, curve in curves.items() if (pairs := _above_zero(curve))}
     if not curves:
         return None
     names = {"float": "float network", "chosen": "chosen design"}
     with canvas("roc", 6.4, 4.8) as (figure, axes):
-        for (name, curve), colour in zip(curves.items(), (MUTED, ONE)):
-            pairs = [(s, b) for s, b in zip(curve["signal"], curve["background"]) if b > 0]
-            style = "--" if name == "float" else "-"
-            axes.plot(*zip(*pairs), color=colour, linestyle=style, linewidth=1.6, label=names[name]) if pairs else None
-            s, b = at(curve, "point", "signal"), at(curve, "point", "background")
+        for name, pairs in curves.items():
+            colour, style = (MUTED, "--") if name == "float" else (ONE, "-")
+            axes.plot(*zip(*pairs), color=colour, linestyle=style, linewidth=1.6, label=names[name])
+            s, b = (at(result, "roc", name, "point", side) for side in ("signal", "background"))
             if value(s) is not None and (value(b) or 0) > 0:
                 axes.errorbar(
                     value(s), value(b), xerr=error(s), yerr=error(b), color=colour, marker=MARKERS["measured"],
@@ -77,7 +76,7 @@ def roc(result: dict) -> str | None:
         target = value(at(result, "operating_point", "background_efficiency"))
         if target:
             axes.axhline(target, color=INK, linewidth=0.9, linestyle=":", label=f"background efficiency {target:g}")
-        lowest = min(b for curve in curves.values() for b in curve["background"] if b > 0)
+        lowest = min(b for pairs in curves.values() for _, b in pairs)
         axes.set(yscale="log", xlim=(0, 1), ylim=(max(lowest, 1e-4), 1.2))
         axes.set(xlabel="signal efficiency (measured, test)", ylabel="background efficiency (measured, test)")
         log_ticks(axes.yaxis)
@@ -92,18 +91,19 @@ def scatter(result: dict, name: str) -> str | None:
         return None
     with canvas(f"scatter-{name}", 4.4, 4.5) as (figure, axes):
         axes.set(xscale="log", yscale="log")
-        for position, ((round_name, fidelity), pairs) in enumerate(series.items()):
+        for (round_name, fidelity), pairs in series.items():
             axes.plot(
                 *zip(*pairs), linestyle="none", marker=MARKERS.get(fidelity, "o"), markeredgecolor=_round_colour(round_name),
                 markerfacecolor=_round_colour(round_name) if fidelity == "model" else "none", alpha=0.85,
-                label=f"round {round_name}, {fidelity}",
+                label=f"round {word(round_name)}, {fidelity}",
             )  # fmt: skip
         values = [x for pairs in series.values() for pair in pairs for x in pair]
         low, high = 0.85 * min(values), 1.18 * max(values)
         axes.plot([low, high], [low, high], color=MUTED, linewidth=1, linestyle="--", label="prediction = report")
         axes.set(xlim=(low, high), ylim=(low, high), aspect="equal")
         unit = f", {unit_of(name)}" if unit_of(name) not in ("", label(name)) else ""
-        axes.set(xlabel=f"{label(name)}{unit} (report, synth)", ylabel=f"{label(name)}{unit} (predicted)")
+        stages = {stage(at(item, "report", name)) for turn in result["rounds"] for item in turn.get("built") or ()}
+        axes.set(xlabel=f"{label(name)}{unit} (reported: {'; '.join(sorted(filter(None, stages)))})", ylabel=f"{label(name)}{unit} (predicted)")
         log_ticks(axes.xaxis)
         log_ticks(axes.yaxis)
         figure.legend(loc="outside lower center", ncols=2)
@@ -145,6 +145,12 @@ def prediction_pairs(result: dict, name: str) -> dict[tuple[int, str], list[tupl
     return series
 
 
+def _above_zero(curve: dict | None) -> list[tuple[float, float]]:
+    """(signal, background) where a logarithmic axis can show it."""
+    pairs = zip(at(curve, "signal") or (), at(curve, "background") or ())
+    return [(s, b) for s, b in pairs if value(s) is not None and (value(b) or 0) > 0]
+
+
 def _round_colour(number_of_round: int) -> str:
     return SERIES[(number_of_round - 1) % 4] if isinstance(number_of_round, int) else MUTED
 
@@ -172,17 +178,19 @@ def _front_line(axes, result: dict, cost: str) -> None:
 
 
 def _baselines(axes, result: dict, cost: str) -> None:
-    metric = result.get("metric")
-    for position, row in enumerate(result.get("baselines") or ()):
+    metric, named = result.get("metric"), set()
+    for row in result.get("baselines") or ():
         shown, y = at(row, "report", cost) or at(row, "figures", cost), at(row, "figures", metric)
-        if not value(shown) or value(y) is None:
+        if (value(shown) or 0) <= 0 or value(y) is None:
             continue
-        reported = bool(at(row, "report", cost))
+        text = f"baseline ({source(shown)})"
         axes.errorbar(
             value(shown), value(y), yerr=error(y), linestyle="none", color=THREE, capsize=2.5, elinewidth=1, markersize=7,
-            marker=MARKERS.get(at(shown, "fidelity"), "o"), markerfacecolor=THREE if reported else "none",
-            label=f"baseline {row.get('name', '')} ({source(shown)})", zorder=3 + position,
+            marker=MARKERS.get(at(shown, "fidelity"), "o"), markerfacecolor=THREE if at(row, "report", cost) else "none",
+            label="_again" if text in named else text, zorder=4,
         )  # fmt: skip
+        axes.annotate(str(row.get("name", "")), (value(shown), value(y)), (-7, -14), textcoords="offset points", fontsize=8.5, color=THREE, ha="center")
+        named.add(text)
 
 
 def _chosen(axes, result: dict, cost: str) -> None:

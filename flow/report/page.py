@@ -4,6 +4,7 @@ from pathlib import Path
 
 from flow.report.render import page, summary
 from flow.report.sections import sections
+from flow.report.values import known
 from flow.store import write_text
 
 
@@ -12,9 +13,10 @@ def write(result: dict, folder: Path) -> tuple[Path, Path]:
 
     The same result gives the same bytes. What the result lacks is left out with a sentence.
     """
+    result = known(result)
     content = sections(result)
-    stand_in = bool(result.get("stand_in"))
+    title, stand_in = str(result.get("task") or "task"), bool(result.get("stand_in"))
     html, markdown = Path(folder) / "index.html", Path(folder) / "summary.md"
-    write_text(html, page(str(result.get("task", "task")), content, stand_in))
+    write_text(html, page(title, content, stand_in))
     write_text(markdown, summary(content, stand_in))
     return html, markdown

@@ -55,18 +55,25 @@ def _html(block: Block, stand_in: bool) -> str:
 
 def _html_table(table: Table, stand_in: bool) -> str:
     numeric = [all(row[i].number for row in table.rows) for i in range(len(table.header))]
-    heads = "".join(f'<th scope="col"{_class("number" if n else "")}>{escape(h)}</th>' for h, n in zip(table.header, numeric))
-    rows = "".join(f"<tr>{''.join(_html_cell(cell) for cell in row)}</tr>" for row in table.rows)
+    heads = "".join(
+        f'<th scope="col"{_class("number" if n else "")}>{escape(h)}{_small(t)}</th>'
+        for h, n, t in zip(table.header, numeric, table.shared)
+    )
+    rows = "".join(f"<tr>{''.join(_html_cell(c, t) for c, t in zip(row, table.shared))}</tr>" for row in table.rows)
     caption = _caption(table.caption, table.physics and stand_in)
     return (
-        f'<div class="table" tabindex="0" role="region" aria-label="{escape(table.caption)}"><table><caption>{caption}</caption>'
+        f'<p class="caption">{caption}</p><div class="table" tabindex="0" role="region" aria-label="{escape(table.caption)}"><table>'
         f"<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>"
     )
 
 
-def _html_cell(cell: Cell) -> str:
-    tag = f" <small>{escape(cell.tag)}</small>" if cell.tag else ""
+def _html_cell(cell: Cell, shared: str) -> str:
+    tag = "" if cell.tag == shared else _small(cell.tag)
     return f"<td{_class('number' if cell.number else '', cell.mark)}>{escape(cell.text)}{tag}</td>"
+
+
+def _small(tag: str) -> str:
+    return f" <small>{escape(tag)}</small>" if tag else ""
 
 
 def _class(*names: str) -> str:
@@ -95,11 +102,12 @@ def _markdown(block: Block, stand_in: bool) -> list[str]:
 
 
 def _markdown_table(table: Table, stand_in: bool) -> list[str]:
-    def cell(item: Cell) -> str:
-        return _plain(f"{item.text} ({item.tag})" if item.tag else item.text)
+    def text(words: str, tag: str, shared: str = "") -> str:
+        return _plain(f"{words} ({tag})" if tag and tag != shared else words)
 
     rules = ["---:" if all(row[i].number for row in table.rows) else "---" for i in range(len(table.header))]
-    rows = [[_plain(h) for h in table.header], rules, *([cell(c) for c in row] for row in table.rows)]
+    heads = [text(h, tag) for h, tag in zip(table.header, table.shared)]
+    rows = [heads, rules, *([text(c.text, c.tag, tag) for c, tag in zip(row, table.shared)] for row in table.rows)]
     lines = [f"| {' | '.join(row)} |" for row in rows]
     return [f"{_plain(table.caption)}{_note(table.physics and stand_in)}:", "", *lines, ""]
 

@@ -1,5 +1,6 @@
 """What the report says, section by section, in the order of the page. Data that is missing leaves a sentence."""
 
+import json
 from typing import Callable
 
 from flow.report import figures, tables
@@ -35,7 +36,7 @@ def verdict(result: dict) -> str:
 
 
 def _reached(result: dict) -> str:
-    metric = result.get("metric", "")
+    metric = result.get("metric")
     for key, sample in (("test", "test"), ("figures", "validation")):
         own, full = at(result, "chosen", key, metric), at(result, "float", key, metric)
         if value(own) is not None:
@@ -56,7 +57,7 @@ def _head(result: dict) -> Section:
         counted = ", ".join(f"{count} {state}" for state, count in trials.items())
         blocks.append(Text(f"Designs: {counted}; {len(result.get('rounds') or ())} rounds."))
     blocks.append(Text(_READING))
-    return Section("head", str(result.get("task", "task")), tuple(blocks))
+    return Section("head", str(result.get("task") or "task"), tuple(blocks))
 
 
 def _target(target: dict) -> str:
@@ -82,7 +83,7 @@ def _budget(result: dict) -> Section:
 def _front(result: dict) -> Section:
     return _section(
         "front", "Front",
-        _picture(f"{label(result.get('metric', ''))} against {label(result.get('cost', 'lut'))}", figures.front(result), "No design has been trained yet: there are no points to show.", physics=True),
+        _picture(f"{label(result.get('metric'))} against {label(result.get('cost') or 'lut')}", figures.front(result), "No design has been trained yet: there are no points to show.", physics=True),
         _table(tables.built(result), "No design has been built yet."),
     )  # fmt: skip
 
@@ -92,8 +93,6 @@ def _design(result: dict) -> Section:
     if table is None:
         return _section("design", "Chosen design", Text("No design is chosen yet.", "missing"))
     chosen = result["chosen"]
-    import json
-
     note = (
         "fixed(b,i): signed, b bits, i of them integer, the sign apart; relu(b,i): unsigned; bits: kernel / bias / activation."
         " Cells that the tool can't attribute to a layer are in the whole design only."
@@ -103,7 +102,7 @@ def _design(result: dict) -> Section:
         Text(f"Design {chosen.get('digest', '')}, round {chosen.get('round', ABSENT)}; project: {chosen.get('project') or ABSENT}."),
         table,
         Text(note),
-        Text("", "missing") if chosen.get("predicted_by_layer") else Text("The model's prediction by layer is not in this result.", "missing"),
+        None if chosen.get("predicted_by_layer") else Text("The model's prediction by layer is not in this result.", "missing"),
         tables.layer_formats(result),
         Code(tuple(json.dumps(chosen["design"], indent=1).splitlines()), "The design as data"),
     )  # fmt: skip
@@ -111,16 +110,13 @@ def _design(result: dict) -> Section:
 
 def _physics(result: dict) -> Section:
     point = result.get("operating_point") or {}
-    lines = []
-    if point:
-        lines.append(
-            Text(
-                f"Signal: {compact(point.get('signal'))}; background: {compact(point.get('background'))};"
-                f" operating point at background efficiency {number(point.get('background_efficiency'))}."
-            )
-        )
+    said = (
+        f"Signal: {compact(point.get('signal'))}; background: {compact(point.get('background'))};"
+        f" operating point at background efficiency {value(point.get('background_efficiency')) or ABSENT}."
+    )
     return _section(
-        "physics", "Physics", *lines,
+        "physics", "Physics",
+        Text(said) if point else None,
         _picture("ROC on the test sample", figures.roc(result), "There is no ROC on the test sample yet.", physics=True),
         _table(tables.physics(result, "test"), "Nothing has been measured on the test sample yet."),
         _table(tables.physics(result, "validation"), "Nothing has been measured on the validation sample yet."),
@@ -141,7 +137,7 @@ def _prediction(result: dict) -> Section:
         "prediction", "Prediction against report",
         _table(tables.prediction_errors(result), "No round has been compared with its reports yet."),
         Pictures(tuple(pictures)) if pictures else Text(missing, "missing"),
-        _table(tables.comparison(result), missing if pictures else ""),
+        tables.comparison(result),
     )  # fmt: skip
 
 
@@ -179,7 +175,7 @@ def _data(result: dict) -> Section:
 
 
 def _section(anchor: str, title: str, *blocks: Block | None) -> Section:
-    return Section(anchor, title, tuple(block for block in blocks if block is not None and not (isinstance(block, Text) and not block.text)))
+    return Section(anchor, title, tuple(block for block in blocks if block is not None))
 
 
 def _table(table: Table | None, missing: str) -> Block:

@@ -22,17 +22,21 @@ nav { margin: 1rem 0 0; display: flex; flex-wrap: wrap; gap: .2rem 1rem; font-si
 a { color: var(--one); }
 figure { margin: 1.25rem 0; max-width: 44rem; }
 figure svg { display: block; width: 100%; height: auto; }
-figcaption, caption { padding: .3rem 0; color: var(--muted); font-size: .88rem; text-align: left; }
-caption { caption-side: top; color: var(--ink); font-weight: 600; }
-.standin { padding: .05rem .4rem; border: 1px solid var(--note-line); border-radius: .6rem; background: var(--note);
+figcaption, p.caption { padding: .3rem 0; color: var(--muted); font-size: .88rem; text-align: left; }
+p.caption { margin: 1.25rem 0 0; color: var(--ink); font-weight: 600; break-after: avoid; }
+.standin { display: inline-block; padding: .05rem .4rem; border: 1px solid var(--note-line); border-radius: .6rem; background: var(--note);
   color: var(--ink); font-size: .8rem; font-weight: 400; white-space: normal; }
-.side { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 19rem), 1fr)); gap: 0 1.5rem; }
+.side { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 22rem), 1fr)); gap: 0 1.5rem; }
 .side figure { max-width: 28rem; }
-.table { margin: 1.25rem 0; overflow-x: auto; }
+.table { margin: 0 0 1.25rem; overflow-x: auto; }
 table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .32rem .7rem .32rem 0; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top; }
 th { border-bottom-color: var(--muted); font-weight: 600; vertical-align: bottom; }
-th.number, td.number { text-align: right; white-space: nowrap; padding-left: .5rem; }
+th small { display: block; color: var(--muted); font-size: .78rem; font-weight: 400; }
+th.number, td.number { text-align: right; padding-left: .5rem; }
+td.number { white-space: nowrap; }
+td:first-child { min-width: 5.5rem; }
+td:last-child:not(.number) { min-width: 10rem; }
 td { overflow-wrap: break-word; max-width: 34rem; }
 td small { color: var(--muted); font-size: .78rem; white-space: normal; }
 td.number small { display: block; }
@@ -48,6 +52,6 @@ summary { cursor: pointer; color: var(--muted); }
   figure, tr { break-inside: avoid; }
   h2 { break-after: avoid; }
   .table { overflow: visible; }
-  td.number, th.number { white-space: normal; }
+  td.number { white-space: normal; }
 }
 """

@@ -5,7 +5,7 @@ from typing import Any
 from flow.formats import Fixed, Format, parse
 from flow.report.blocks import Cell, Table
 from flow.report.values import (
-    ABSENT, at, compact, figure_cell, label, number, percent, show, source, stage, unit_of, value,
+    ABSENT, at, compact, figure_cell, label, number, percent, source, stage, unit_of, value, word,
 )  # fmt: skip
 
 COMPARED = ("lut", "ff", "latency_ns")
@@ -41,12 +41,12 @@ def budget(result: dict) -> Table | None:
 
 def built(result: dict) -> Table | None:
     """Every design with a report: what it reaches, what it costs, whether it is inside the budget."""
-    metric, rows = result.get("metric", ""), []
+    metric, rows = result.get("metric"), []
     for item in result.get("baselines") or ():
         rows.append(_built_row(str(item.get("name", "")), "baseline", at(item, "figures", metric), item, result))
     for turn in result.get("rounds") or ():
         for item in turn.get("built") or ():
-            rows.append(_built_row(str(item.get("digest", "")), f"round {turn.get('round')}", item.get("metric"), item, result))
+            rows.append(_built_row(str(item.get("digest", "")), f"round {word(turn.get('round'))}", item.get("metric"), item, result))
     header = ("design", "from", f"{label(metric)}, validation", "LUT", "FF", "DSP", "latency", "inside the budget")
     return Table("Built designs and baselines", header, tuple(rows), physics=True) if rows else None
 
@@ -80,36 +80,37 @@ def layers(result: dict) -> Table | None:
     if not at(design, "layers"):
         return None
     reported, predicted = chosen.get("by_layer") or {}, chosen.get("predicted_by_layer") or {}
-    blank = Cell(ABSENT, number=True)
-    rows = [(Cell("input"), blank, blank, Cell(short(design.get("input"))), *[blank] * 6)]
+    stages = stage(at(chosen, "figures", "lut")) or "report"
+    empty, blank = Cell(""), Cell("", number=True)
+    rows = [(Cell("input"), empty, empty, Cell(short(design.get("input"))), *[blank] * 6)]
     for name, item in design["layers"].items():
-        costs = [_count(at(reported, name, key)) for key in ("lut", "ff", "dsp")]
+        item = item or {}
+        costs = [_count(at(reported, name, key), stages) for key in ("lut", "ff", "dsp")]
         widths = " / ".join(str(_bits(item.get(key))) for key in ("kernel", "bias", "activation"))
         rows.append(
             (
                 Cell(name),
                 *(Cell(short(item.get(key))) for key in ("kernel", "bias", "activation")),
-                Cell(number(item.get("keep")), number=True),
+                Cell(ABSENT if value(item.get("keep")) is None else f"{item['keep']:.3g}", number=True),
                 Cell(widths, number=True),
                 *costs,
-                _count(at(predicted, name, "lut")),
+                _count(at(predicted, name, "lut"), "model"),
             )
         )
-    rows.append(_sums(reported, predicted))
-    rows.append((Cell("whole design"), *[blank] * 5, *(figure_cell(at(chosen, "figures", key)) for key in ("lut", "ff", "dsp")), blank))
-    stages = stage(at(chosen, "figures", "lut")) or "report"
-    header = ("layer", "kernel", "bias", "activation", "keep", "bits", *(f"{k} ({stages})" for k in ("LUT", "FF", "DSP")), "LUT (model)")
+    start = (empty, empty, empty, blank, blank)
+    rows.append((Cell("sum of the layers"), *start, *_sums(reported, predicted, stages)))
+    whole = (_count(at(chosen, "figures", key), stage(at(chosen, "figures", key))) for key in ("lut", "ff", "dsp"))
+    rows.append((Cell("whole design"), *start, *whole, blank))
+    header = ("layer", "kernel", "bias", "activation", "keep", "bits", "LUT", "FF", "DSP", "LUT predicted")
     return Table("The chosen design layer by layer", header, tuple(rows))
 
 
-def _sums(reported: dict, predicted: dict) -> tuple[Cell, ...]:
-    def total(rows: dict, key: str) -> Cell:
-        values = [value(at(row, key)) for row in rows.values()]
-        return _count(sum(v for v in values if v is not None) if any(v is not None for v in values) else None)
+def _sums(reported: dict, predicted: dict, stages: str) -> tuple[Cell, ...]:
+    def total(rows: dict, key: str, tag: str) -> Cell:
+        values = [v for row in rows.values() if (v := value(at(row, key))) is not None]
+        return _count(sum(values) if values else None, tag)
 
-    blank = Cell(ABSENT, number=True)
-    costs = [total(reported, key) for key in ("lut", "ff", "dsp")]
-    return (Cell("sum of the layers"), *[blank] * 5, *costs, total(predicted, "lut"))
+    return (*(total(reported, key, stages) for key in ("lut", "ff", "dsp")), total(predicted, "lut", "model"))
 
 
 def layer_formats(result: dict) -> Table | None:
@@ -119,7 +120,7 @@ def layer_formats(result: dict) -> Table | None:
     keys = list(dict.fromkeys(key for row in rows.values() for key in row))
     if not keys:
         return None
-    body = tuple((Cell(name), *(Cell(_text(row.get(key))) for key in keys)) for name, row in rows.items())
+    body = tuple((Cell(name), *(Cell(ABSENT if row.get(key) is None else compact(row[key])) for key in keys)) for name, row in rows.items())
     return Table("Number types in the firmware", ("layer", *(label(key) for key in keys)), body)
 
 
@@ -149,10 +150,11 @@ def comparison(result: dict) -> Table | None:
                 guesses = [at(item, "predicted", kind, name) for kind in ("model", "traced")]
                 if value(reported) is None and all(value(guess) is None for guess in guesses):
                     continue
-                off = [percent(_relative(guess, reported), signed=True) for guess in guesses]
-                cells = [Cell(figure_cell(g).text, figure_cell(g).tag if o == ABSENT else f"{stage(g)}, {o}", True) for g, o in zip(guesses, off)]
-                rows.append((Cell(str(turn.get("round")), number=True), Cell(str(item.get("digest", ""))), Cell(label(name)), *cells, figure_cell(reported)))
-    header = ("round", "design", "figure", "predicted by the model", "predicted by tracing", "reported")
+                cells = [figure_cell(reported)]
+                for guess in guesses:
+                    cells += [figure_cell(guess), Cell(percent(_relative(guess, reported), signed=True), number=True)]
+                rows.append((Cell(str(item.get("digest", ""))), Cell(word(turn.get("round"))), Cell(label(name)), *cells))
+    header = ("design", "round", "figure", "reported", "predicted", "off by", "predicted", "off by")
     return Table("Prediction and report of each built design", header, tuple(rows)) if rows else None
 
 
@@ -162,16 +164,15 @@ def prediction_errors(result: dict) -> Table | None:
     names = list(dict.fromkeys(n for r in rounds for n in (r.get("prediction_error") or {})))
     if not names:
         return None
+    refitted = [turn for turn in rounds if turn.get("calibration")]
     rows = []
     for name in names:
-        cells = []
-        for turn in rounds:
-            shown = figure_cell(at(turn, "prediction_error", name))
+        cells = [figure_cell(at(turn, "prediction_error", name)) for turn in rounds]
+        for turn in refitted:
             before, after = (value(at(turn, "calibration", name, key)) for key in ("before", "after"))
-            refit = "" if before is None or after is None else f"refit: {number(before)} → {number(after)}"
-            cells.append(Cell(shown.text, "; ".join(filter(None, (shown.tag, refit))), True))
+            cells.append(Cell(ABSENT if before is None or after is None else f"{number(before)} → {number(after)}", number=True))
         rows.append((Cell(label(name)), *cells))
-    header = ("figure", *(f"round {turn.get('round')}" for turn in rounds))
+    header = ("figure", *(f"round {word(turn.get('round'))}" for turn in rounds), *(f"refit on round {word(turn.get('round'))}" for turn in refitted))
     return Table("Error of the prediction by round", header, tuple(rows))
 
 
@@ -201,7 +202,7 @@ def pairs(caption: str, tree: Any, columns: tuple[str, str] = ("name", "value"))
     """A mapping as two columns; nested values on one line."""
     if not isinstance(tree, dict) or not tree:
         return None
-    return Table(caption, columns, tuple((Cell(str(key)), Cell(_text(item))) for key, item in tree.items()))
+    return Table(caption, columns, tuple((Cell(str(key)), Cell(compact(item))) for key, item in tree.items()))
 
 
 def seconds(result: dict) -> Table | None:
@@ -224,11 +225,6 @@ def short(text: Any) -> str:
     return f"{'fixed' if isinstance(form, Fixed) else 'relu'}({form.bits},{form.integer})".replace("-", "\N{MINUS SIGN}")
 
 
-def shown(rows: dict | None, names: tuple[str, ...]) -> str:
-    """Figures of a mapping in a sentence."""
-    return ", ".join(f"{label(name)} {show(rows[name])}" for name in names if rows and value(rows.get(name)) is not None)
-
-
 def _format(text: Any) -> Format | None:
     try:
         return parse(text)
@@ -241,15 +237,11 @@ def _bits(text: Any) -> int | str:
     return ABSENT if form is None else form.bits
 
 
-def _count(x: Any) -> Cell:
+def _count(x: Any, tag: str = "") -> Cell:
     found = value(x)
-    return Cell(ABSENT if found is None else f"{found:,.0f}", number=True)
+    return Cell(ABSENT, number=True) if found is None else Cell(f"{found:,.0f}", tag, True)
 
 
 def _relative(guess: Any, reported: Any) -> float | None:
     a, b = value(guess), value(reported)
     return None if a is None or not b else a / b - 1
-
-
-def _text(item: Any) -> str:
-    return ABSENT if item is None else compact(item)

@@ -25,6 +25,7 @@ _LABELS = {
     "mean_auc": "mean AUC",
     "ebops": "EBOPs",
 }
+_COUNTS = ("LUT", "FF", "DSP", "BRAM18", "cycle", "bit")
 _STAGES = {"synth": "synth, pre-layout", "csynth": "csynth, pre-layout"}
 
 
@@ -38,6 +39,19 @@ def at(tree: Any, *keys: str | int) -> Any:
     return tree
 
 
+def known(tree: Any) -> Any:
+    """A result without what is None in it, so that null and absent are the same; designs stay as they are."""
+    if isinstance(tree, dict):
+        return {key: item if key == "design" else known(item) for key, item in tree.items() if item is not None}
+    if isinstance(tree, list):
+        return [known(item) for item in tree if item is not None]
+    return tree
+
+
+def word(item: Any) -> str:
+    return ABSENT if item is None else str(item)
+
+
 def value(row: Any) -> float | None:
     """A figure's finite value, or None."""
     return _finite(row.get("value")) if isinstance(row, dict) else _finite(row)
@@ -49,13 +63,14 @@ def error(row: Any) -> float | None:
     return found if found is None or found > 0 else None
 
 
-def label(name: str) -> str:
+def label(name: str | None) -> str:
     """How a figure is called in text: "auc_t" is the AUC of class t."""
+    name = str(name or "figure")
     if name in _LABELS:
         return _LABELS[name]
     if name.startswith("auc_"):
         return f"AUC of {name.removeprefix('auc_')}"
-    return str(name).replace("_", " ")
+    return name.replace("_", " ")
 
 
 def unit_of(name: str) -> str:
@@ -70,7 +85,7 @@ def number(x: Any, unit: str = "", spread: float | None = None) -> str:
     if spread:
         decimals = max(0, 1 - math.floor(math.log10(spread)))
         text = f"{x:,.{decimals}f} ± {spread:,.{decimals}f}"
-    elif abs(x) >= 1000 or (unit in ("LUT", "FF", "DSP", "BRAM18", "cycle", "bit") and x == int(x)):
+    elif abs(x) >= 1000 or (unit in _COUNTS and (x == int(x) or abs(x) >= 10)):
         text = f"{x:,.0f}"
     elif unit == "" and abs(x) <= 1:
         text = f"{x:.4f}" if x != int(x) else f"{x:.0f}"
@@ -83,7 +98,7 @@ def percent(x: float | None, signed: bool = False) -> str:
     """A fraction in percent."""
     if _finite(x) is None:
         return ABSENT
-    return f"{100 * x:{'+' if signed else ''}.1f} %".replace("-", "\N{MINUS SIGN}")
+    return f"{100 * x:{'+' if signed else ''}.1f}\N{NO-BREAK SPACE}%".replace("-", "\N{MINUS SIGN}")
 
 
 def stage(row: Any) -> str:
@@ -93,8 +108,8 @@ def stage(row: Any) -> str:
 
 
 def source(row: Any) -> str:
-    """Tool and stage of a figure: "yosys, synth, pre-layout"."""
-    return ", ".join(str(part) for part in (at(row, "tool"), stage(row)) if part)
+    """Implementation, tool and stage of a figure: "rtl, yosys, synth, pre-layout"."""
+    return ", ".join(str(part) for part in (at(row, "implementation"), at(row, "tool"), stage(row)) if part)
 
 
 def show(row: Any) -> str:

@@ -107,7 +107,7 @@ class _Engine:
             keep = 1.0 - share * (1.0 - self.keep[layer.name])
             size = np.abs(self.kernels[i].numpy())
             flat = size.reshape(len(keep), -1)
-            count = np.maximum(1, np.ceil(keep * flat.shape[1]).astype(int))
+            count = np.maximum(1, np.ceil(keep * flat.shape[1] - 1e-6).astype(int))
             # The stable order makes exactly `count` weights stay, also among equal ones.
             ranks = np.argsort(np.argsort(-flat, axis=1, kind="stable"), axis=1, kind="stable")
             mask = (ranks < count[:, None]).reshape(size.shape).astype(np.float32)

