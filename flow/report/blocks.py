@@ -37,7 +37,10 @@ class Table:
     @property
     def shared(self) -> tuple[str, ...]:
         """By column, the tag that all its numbers have: it is said once, in the header. Empty where they differ."""
-        tags = [[row[i].tag for row in self.rows if row[i].number and any(c.isdigit() for c in row[i].text)] for i in range(len(self.header))]
+        tags = [
+            [row[i].tag for row in self.rows if row[i].number and any(c.isdigit() for c in row[i].text)]
+            for i in range(len(self.header))
+        ]
         return tuple(column[0] if len(set(column)) == 1 else "" for column in tags)
 
 

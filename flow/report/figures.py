@@ -10,7 +10,9 @@ MARKERS = {"model": "o", "traced": "^", "csynth": "s", "synth": "D", "route": "P
 def budget(result: dict) -> str | None:
     """The chosen design's share of each limit, in percent."""
     margins = at(result, "chosen", "margins") or {}
-    rows = [(name, row) for name, row in margins.items() if value(at(row, "value")) is not None and value(at(row, "limit"))]
+    rows = [
+        (name, row) for name, row in margins.items() if value(at(row, "value")) is not None and value(at(row, "limit"))
+    ]
     if not rows:
         return None
     with canvas("budget", 6.4, 0.75 + 0.52 * len(rows)) as (figure, axes):
@@ -22,7 +24,12 @@ def budget(result: dict) -> str | None:
             text = f"{label(name)}: {number(row['value'])} of {number(row['limit'], unit)}"
             axes.text(0, position - 0.25, f"{text} ({stage(shown)})" if shown else text, va="bottom", fontsize=9.5)
         axes.axvline(100, color=INK, linewidth=1.2)
-        axes.set(ylim=(len(rows) - 0.5, -0.8), xlim=(0, max(112.0, 1.05 * max(shares))), yticks=[], xlabel="percent of the limit")
+        axes.set(
+            ylim=(len(rows) - 0.5, -0.8),
+            xlim=(0, max(112.0, 1.05 * max(shares))),
+            yticks=[],
+            xlabel="percent of the limit",
+        )
         axes.spines["left"].set_visible(False)
         axes.grid(axis="y", visible=False)
         return to_svg(figure, "budget", "Each reported figure of the chosen design as a bar, in percent of its limit")
@@ -50,7 +57,10 @@ def front(result: dict) -> str | None:
         _baselines(axes, result, cost)
         _chosen(axes, result, cost)
         _lines(axes, result, cost)
-        axes.set(xlabel=_cost_axis(result, cost, predicted, reported), ylabel=f"{label(result.get('metric'))} (measured, validation)")
+        axes.set(
+            xlabel=_cost_axis(result, cost, predicted, reported),
+            ylabel=f"{label(result.get('metric'))} (measured, validation)",
+        )
         log_ticks(axes.xaxis)
         figure.legend(loc="outside lower center", ncols=2)
         return to_svg(figure, "front", f"{label(result.get('metric'))} on the validation sample against {label(cost)}")
@@ -103,11 +113,18 @@ def scatter(result: dict, name: str) -> str | None:
         axes.set(xlim=(low, high), ylim=(low, high), aspect="equal")
         unit = f", {unit_of(name)}" if unit_of(name) not in ("", label(name)) else ""
         stages = {stage(at(item, "report", name)) for turn in result["rounds"] for item in turn.get("built") or ()}
-        axes.set(xlabel=f"{label(name)}{unit} (reported: {'; '.join(sorted(filter(None, stages)))})", ylabel=f"{label(name)}{unit} (predicted)")
+        axes.set(
+            xlabel=f"{label(name)}{unit} (reported: {'; '.join(sorted(filter(None, stages)))})",
+            ylabel=f"{label(name)}{unit} (predicted)",
+        )
         log_ticks(axes.xaxis)
         log_ticks(axes.yaxis)
         figure.legend(loc="outside lower center", ncols=2)
-        return to_svg(figure, f"scatter-{name}", f"{label(name)}: predicted against reported values of the built designs, by round")
+        return to_svg(
+            figure,
+            f"scatter-{name}",
+            f"{label(name)}: predicted against reported values of the built designs, by round",
+        )
 
 
 def prediction_error(result: dict) -> str | None:
@@ -124,9 +141,16 @@ def prediction_error(result: dict) -> str | None:
         return None
     with canvas("prediction-error", 4.4, 4.5) as (figure, axes):
         for position, (name, pairs) in enumerate(lines.items()):
-            axes.plot(*zip(*pairs), color=SERIES[position % 4], marker=MARKERS["model"], linewidth=1.5, label=label(name))
+            axes.plot(
+                *zip(*pairs), color=SERIES[position % 4], marker=MARKERS["model"], linewidth=1.5, label=label(name)
+            )
         numbers = sorted({x for pairs in lines.values() for x, _ in pairs})
-        axes.set(xticks=numbers, xlim=(numbers[0] - 0.3, numbers[-1] + 0.3), xlabel="round", ylabel="error of the prediction (model)")
+        axes.set(
+            xticks=numbers,
+            xlim=(numbers[0] - 0.3, numbers[-1] + 0.3),
+            xlabel="round",
+            ylabel="error of the prediction (model)",
+        )
         axes.set_ylim(bottom=0)
         figure.legend(loc="outside lower center", ncols=3)
         return to_svg(figure, "prediction-error", "The error of the cost prediction by round")
@@ -169,12 +193,26 @@ def _reported(axes, rows: list[dict], colour: str, name: str) -> None:
 def _front_line(axes, result: dict, cost: str) -> None:
     """The front as steps; one line for each fidelity, for only points of one fidelity have an order."""
     metric = result.get("metric")
-    figures = [row["figures"] for row in result.get("front") or () if value(at(row, "figures", cost)) and value(at(row, "figures", metric))]
+    figures = [
+        row["figures"]
+        for row in result.get("front") or ()
+        if value(at(row, "figures", cost)) and value(at(row, "figures", metric))
+    ]
     for fidelity in sorted({at(row, cost, "fidelity") or "" for row in figures}):
-        pairs = sorted((value(row[cost]), value(row[metric])) for row in figures if (at(row, cost, "fidelity") or "") == fidelity)
+        pairs = sorted(
+            (value(row[cost]), value(row[metric])) for row in figures if (at(row, cost, "fidelity") or "") == fidelity
+        )
         style, colour = ("-", TWO) if fidelity not in ("model", "traced") else (":", ONE)
         if len(pairs) > 1:
-            axes.step(*zip(*pairs), where="post", color=colour, linestyle=style, linewidth=1, alpha=0.7, label=f"front ({fidelity})")
+            axes.step(
+                *zip(*pairs),
+                where="post",
+                color=colour,
+                linestyle=style,
+                linewidth=1,
+                alpha=0.7,
+                label=f"front ({fidelity})",
+            )
 
 
 def _baselines(axes, result: dict, cost: str) -> None:
@@ -189,7 +227,15 @@ def _baselines(axes, result: dict, cost: str) -> None:
             marker=MARKERS.get(at(shown, "fidelity"), "o"), markerfacecolor=THREE if at(row, "report", cost) else "none",
             label="_again" if text in named else text, zorder=4,
         )  # fmt: skip
-        axes.annotate(str(row.get("name", "")), (value(shown), value(y)), (-7, -14), textcoords="offset points", fontsize=8.5, color=THREE, ha="center")
+        axes.annotate(
+            str(row.get("name", "")),
+            (value(shown), value(y)),
+            (-7, -14),
+            textcoords="offset points",
+            fontsize=8.5,
+            color=THREE,
+            ha="center",
+        )
         named.add(text)
 
 

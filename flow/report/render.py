@@ -23,7 +23,9 @@ def page(title: str, sections: tuple[Section, ...], stand_in: bool) -> str:
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n'
-        f"<title>{escape(title)}</title>\n<style>{CSS}</style>\n</head>\n<body>\n" + "\n".join(body) + "\n</body>\n</html>\n"
+        f"<title>{escape(title)}</title>\n<style>{CSS}</style>\n</head>\n<body>\n"
+        + "\n".join(body)
+        + "\n</body>\n</html>\n"
     )
 
 
@@ -62,7 +64,8 @@ def _html_table(table: Table, stand_in: bool) -> str:
     rows = "".join(f"<tr>{''.join(_html_cell(c, t) for c, t in zip(row, table.shared))}</tr>" for row in table.rows)
     caption = _caption(table.caption, table.physics and stand_in)
     return (
-        f'<p class="caption">{caption}</p><div class="table" tabindex="0" role="region" aria-label="{escape(table.caption)}"><table>'
+        f'<p class="caption">{caption}</p>'
+        f'<div class="table" tabindex="0" role="region" aria-label="{escape(table.caption)}"><table>'
         f"<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>"
     )
 
@@ -89,7 +92,10 @@ def _markdown(block: Block, stand_in: bool) -> list[str]:
     match block:
         case Text(text, kind):
             text = _plain(text)
-            return [{"verdict": f"**{text}**", "note": f"> **Note:** {text}", "missing": f"*{text}*"}.get(kind, text), ""]
+            return [
+                {"verdict": f"**{text}**", "note": f"> **Note:** {text}", "missing": f"*{text}*"}.get(kind, text),
+                "",
+            ]
         case Table():
             return _markdown_table(block, stand_in)
         case Picture(caption, _, _, physics):
@@ -97,7 +103,11 @@ def _markdown(block: Block, stand_in: bool) -> list[str]:
         case Pictures(items):
             return [line for item in items for line in _markdown(item, stand_in)]
         case Code(lines, folded):
-            return [*([f"{_plain(folded)}:", ""] if folded else []), *(f"    {line}" for line in "\n".join(lines).splitlines()), ""]
+            return [
+                *([f"{_plain(folded)}:", ""] if folded else []),
+                *(f"    {line}" for line in "\n".join(lines).splitlines()),
+                "",
+            ]
     raise TypeError(f"{block!r} is no block")
 
 

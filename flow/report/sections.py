@@ -5,18 +5,31 @@ from typing import Callable
 
 from flow.report import figures, tables
 from flow.report.blocks import Block, Code, Picture, Pictures, Section, Table, Text
-from flow.report.values import ABSENT, STAND_IN, at, compact, label, number, percent, show, value
+from flow.report.values import ABSENT, STAND_IN, at, compact, label, number, show, value, word
 
 _READING = (
     "Behind each figure stands how it came to be: model (closed form, from the design alone), traced (from the real"
     " weights), csynth (C synthesis), synth (logic synthesis, before layout), route (place and route), measured (on"
     " events). A figure after ± is one standard deviation."
 )
+_BEFORE_LAYOUT = (
+    "Resources are the synthesis tool's counts before layout. Latency is clock cycles times the clock period; that"
+    " timing closes is not shown."
+)
 
 
 def sections(result: dict) -> tuple[Section, ...]:
     """All sections of the page."""
-    makers: tuple[Callable[[dict], Section], ...] = (_head, _budget, _front, _design, _physics, _prediction, _equivalence, _data)
+    makers: tuple[Callable[[dict], Section], ...] = (
+        _head,
+        _budget,
+        _front,
+        _design,
+        _physics,
+        _prediction,
+        _equivalence,
+        _data,
+    )
     return tuple(maker(result) for maker in makers)
 
 
@@ -48,7 +61,11 @@ def _reached(result: dict) -> str:
 def _head(result: dict) -> Section:
     blocks: list[Block] = [Text(verdict(result), "verdict")]
     if result.get("stand_in"):
-        blocks.append(Text(f"All physics figures are measured {STAND_IN}; they compare with figures of the same file only.", "note"))
+        blocks.append(
+            Text(
+                f"All physics figures are measured {STAND_IN}; they compare with figures of the same file only.", "note"
+            )
+        )
     target = result.get("target") or {}
     if target:
         blocks.append(Text(_target(target)))
@@ -62,7 +79,13 @@ def _head(result: dict) -> Section:
 
 def _target(target: dict) -> str:
     clock = " / ".join(filter(None, (_unit(target.get("clock_mhz"), "MHz"), _unit(target.get("clock_ns"), "ns"))))
-    parts = {"part": target.get("part"), "clock": clock, "interval": target.get("interval"), "backend": target.get("backend"), "tool": target.get("tool")}
+    parts = {
+        "part": target.get("part"),
+        "clock": clock,
+        "interval": target.get("interval"),
+        "backend": target.get("backend"),
+        "tool": target.get("tool"),
+    }
     return "Target: " + ", ".join(f"{name} {item}" for name, item in parts.items() if item not in (None, "")) + "."
 
 
@@ -76,14 +99,16 @@ def _budget(result: dict) -> Section:
         "budget", "Budget",
         _picture("Share of each limit", figures.budget(result), missing),
         _table(tables.budget(result), "The task sets no limits."),
-        Text("Resources are the synthesis tool's counts before layout. Latency is clock cycles times the clock period; that timing closes is not shown."),
+        Text(_BEFORE_LAYOUT),
     )  # fmt: skip
 
 
 def _front(result: dict) -> Section:
+    caption = f"{label(result.get('metric'))} against {label(result.get('cost') or 'lut')}"
+    missing = "No design has been trained yet: there are no points to show."
     return _section(
         "front", "Front",
-        _picture(f"{label(result.get('metric'))} against {label(result.get('cost') or 'lut')}", figures.front(result), "No design has been trained yet: there are no points to show.", physics=True),
+        _picture(caption, figures.front(result), missing, physics=True),
         _table(tables.built(result), "No design has been built yet."),
     )  # fmt: skip
 
@@ -93,13 +118,14 @@ def _design(result: dict) -> Section:
     if table is None:
         return _section("design", "Chosen design", Text("No design is chosen yet.", "missing"))
     chosen = result["chosen"]
+    digest, turn, project = (word(chosen.get(key)) for key in ("digest", "round", "project"))
     note = (
         "fixed(b,i): signed, b bits, i of them integer, the sign apart; relu(b,i): unsigned; bits: kernel / bias / activation."
         " Cells that the tool can't attribute to a layer are in the whole design only."
     )
     return _section(
         "design", "Chosen design",
-        Text(f"Design {chosen.get('digest', '')}, round {chosen.get('round', ABSENT)}; project: {chosen.get('project') or ABSENT}."),
+        Text(f"Design {digest}, round {turn}; project: {project}."),
         table,
         Text(note),
         None if chosen.get("predicted_by_layer") else Text("The model's prediction by layer is not in this result.", "missing"),
@@ -145,9 +171,17 @@ def _equivalence(result: dict) -> Section:
     found = result.get("equivalence") or {}
     table = tables.equivalence(result)
     if not table:
-        return _section("equivalence", "Equivalence", Text("The two ways to firmware have not been compared yet.", "missing"))
+        return _section(
+            "equivalence", "Equivalence", Text("The two ways to firmware have not been compared yet.", "missing")
+        )
     wrong = found.get("mismatches")
-    said = "no mismatch" if wrong == 0 else f"{number(wrong)} mismatches" if value(wrong) is not None else "mismatches not counted"
+    said = (
+        "no mismatch"
+        if wrong == 0
+        else f"{number(wrong)} mismatches"
+        if value(wrong) is not None
+        else "mismatches not counted"
+    )
     count = value(found.get("vectors"))
     text = f"{ABSENT if count is None else format(count, ',.0f')} vectors, {said}."
     deviation = value(found.get("float32_deviation"))
@@ -158,12 +192,13 @@ def _equivalence(result: dict) -> Section:
 
 def _data(result: dict) -> Section:
     data = result.get("data") or {}
+    provenance = tables.pairs("Where the data comes from", data.get("provenance"))
     lists = {key: data[key] for key in ("classes", "features") if data.get(key)}
     commands = tuple(str(line) for line in result.get("commands") or ())
     about = {"commit": result.get("commit"), "folder": result.get("folder"), **(result.get("versions") or {})}
     return _section(
         "data", "Data and how to repeat it",
-        _table(tables.pairs("Where the data comes from", data.get("provenance")), "Nothing is known of where the data comes from."),
+        _table(provenance, "Nothing is known of where the data comes from."),
         _table(tables.events(result), "The numbers of events are not in this result."),
         tables.pairs("Classes and features", lists),
         tables.pairs("Versions", {key: item for key, item in about.items() if item}),

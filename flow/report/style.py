@@ -24,7 +24,8 @@ figure { margin: 1.25rem 0; max-width: 44rem; }
 figure svg { display: block; width: 100%; height: auto; }
 figcaption, p.caption { padding: .3rem 0; color: var(--muted); font-size: .88rem; text-align: left; }
 p.caption { margin: 1.25rem 0 0; color: var(--ink); font-weight: 600; break-after: avoid; }
-.standin { display: inline-block; padding: .05rem .4rem; border: 1px solid var(--note-line); border-radius: .6rem; background: var(--note);
+.standin { display: inline-block; padding: .05rem .4rem; border: 1px solid var(--note-line); border-radius: .6rem;
+  background: var(--note);
   color: var(--ink); font-size: .8rem; font-weight: 400; white-space: normal; }
 .side { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 22rem), 1fr)); gap: 0 1.5rem; }
 .side figure { max-width: 28rem; }
@@ -42,7 +43,8 @@ td small { color: var(--muted); font-size: .78rem; white-space: normal; }
 td.number small { display: block; }
 td.good { color: var(--good); font-weight: 600; }
 td.bad { color: var(--bad); font-weight: 600; }
-pre { padding: .7rem .9rem; overflow-x: auto; background: var(--soft); border-radius: .4rem; font-size: .85rem; line-height: 1.4; }
+pre { padding: .7rem .9rem; overflow-x: auto; background: var(--soft); border-radius: .4rem;
+  font-size: .85rem; line-height: 1.4; }
 summary { cursor: pointer; color: var(--muted); }
 @media print {
   :root { --ink:#000; --muted:#444; --line:#bbb; --paper:#fff; --soft:#f5f5f5; --note:#fff; --one:#2563a8; --two:#c2571a;

@@ -75,8 +75,8 @@ def to_svg(figure, name: str, alt: str) -> str:
     for drawn, variable in _VARIABLES.items():
         text = text.replace(drawn, variable)
     box = re.search(r'viewBox="[^"]*"', text).group(0)
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" {box} role="img" aria-label="{escape(alt)}">'
-    return head + text[text.index(">") + 1 :]
+    spaces = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
+    return f'<svg {spaces} {box} role="img" aria-label="{escape(alt)}">' + text[text.index(">") + 1 :]
 
 
 def log_ticks(axis) -> None:
@@ -85,7 +85,15 @@ def log_ticks(axis) -> None:
 
     low, high = axis.get_view_interval()
     ratio = high / low if low > 0 else 10.0
-    subs = (1.0,) if ratio > 500 else (1.0, 3.0) if ratio > 100 else (1.0, 2.0, 5.0) if ratio > 5 else (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0)
+    subs = (
+        (1.0,)
+        if ratio > 500
+        else (1.0, 3.0)
+        if ratio > 100
+        else (1.0, 2.0, 5.0)
+        if ratio > 5
+        else (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0)
+    )
     axis.set_major_locator(LogLocator(base=10, subs=subs))
     axis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}" if x >= 1000 else f"{x:g}"))
     axis.set_minor_formatter(NullFormatter())

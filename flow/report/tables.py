@@ -46,7 +46,11 @@ def built(result: dict) -> Table | None:
         rows.append(_built_row(str(item.get("name", "")), "baseline", at(item, "figures", metric), item, result))
     for turn in result.get("rounds") or ():
         for item in turn.get("built") or ():
-            rows.append(_built_row(str(item.get("digest", "")), f"round {word(turn.get('round'))}", item.get("metric"), item, result))
+            rows.append(
+                _built_row(
+                    str(item.get("digest", "")), f"round {word(turn.get('round'))}", item.get("metric"), item, result
+                )
+            )
     header = ("design", "from", f"{label(metric)}, validation", "LUT", "FF", "DSP", "latency", "inside the budget")
     return Table("Built designs and baselines", header, tuple(rows), physics=True) if rows else None
 
@@ -54,7 +58,10 @@ def built(result: dict) -> Table | None:
 def _built_row(name: str, origin: str, metric: Any, item: dict, result: dict) -> tuple[Cell, ...]:
     chosen = name == at(result, "chosen", "digest")
     report = item.get("report")
-    figures = [at(report, key) or (at(item, "figures", key) if report is None else None) for key in ("lut", "ff", "dsp", "latency_ns")]
+    figures = [
+        at(report, key) or (at(item, "figures", key) if report is None else None)
+        for key in ("lut", "ff", "dsp", "latency_ns")
+    ]
     return (
         Cell(name, "chosen" if chosen else ""),
         Cell(origin),
@@ -120,7 +127,10 @@ def layer_formats(result: dict) -> Table | None:
     keys = list(dict.fromkeys(key for row in rows.values() for key in row))
     if not keys:
         return None
-    body = tuple((Cell(name), *(Cell(ABSENT if row.get(key) is None else compact(row[key])) for key in keys)) for name, row in rows.items())
+    body = tuple(
+        (Cell(name), *(Cell(ABSENT if row.get(key) is None else compact(row[key])) for key in keys))
+        for name, row in rows.items()
+    )
     return Table("Number types in the firmware", ("layer", *(label(key) for key in keys)), body)
 
 
@@ -131,7 +141,9 @@ def physics(result: dict, sample: str) -> Table | None:
     for item in result.get("baselines") or ():
         columns[f"baseline {item.get('name', '')}"] = item.get(key)
     columns = {name: figures for name, figures in columns.items() if isinstance(figures, dict)}
-    names = list(dict.fromkeys(n for f in columns.values() for n, row in f.items() if at(row, "fidelity") == "measured"))
+    names = list(
+        dict.fromkeys(n for f in columns.values() for n, row in f.items() if at(row, "fidelity") == "measured")
+    )
     if not names:
         return None
     first = result.get("metric")
@@ -153,7 +165,9 @@ def comparison(result: dict) -> Table | None:
                 cells = [figure_cell(reported)]
                 for guess in guesses:
                     cells += [figure_cell(guess), Cell(percent(_relative(guess, reported), signed=True), number=True)]
-                rows.append((Cell(str(item.get("digest", ""))), Cell(word(turn.get("round"))), Cell(label(name)), *cells))
+                rows.append(
+                    (Cell(str(item.get("digest", ""))), Cell(word(turn.get("round"))), Cell(label(name)), *cells)
+                )
     header = ("design", "round", "figure", "reported", "predicted", "off by", "predicted", "off by")
     return Table("Prediction and report of each built design", header, tuple(rows)) if rows else None
 
@@ -170,9 +184,15 @@ def prediction_errors(result: dict) -> Table | None:
         cells = [figure_cell(at(turn, "prediction_error", name)) for turn in rounds]
         for turn in refitted:
             before, after = (value(at(turn, "calibration", name, key)) for key in ("before", "after"))
-            cells.append(Cell(ABSENT if before is None or after is None else f"{number(before)} → {number(after)}", number=True))
+            cells.append(
+                Cell(ABSENT if before is None or after is None else f"{number(before)} → {number(after)}", number=True)
+            )
         rows.append((Cell(label(name)), *cells))
-    header = ("figure", *(f"round {word(turn.get('round'))}" for turn in rounds), *(f"refit on round {word(turn.get('round'))}" for turn in refitted))
+    header = (
+        "figure",
+        *(f"round {word(turn.get('round'))}" for turn in rounds),
+        *(f"refit on round {word(turn.get('round'))}" for turn in refitted),
+    )
     return Table("Error of the prediction by round", header, tuple(rows))
 
 
@@ -185,7 +205,9 @@ def equivalence(result: dict) -> Table | None:
     for name, row in pairs.items():
         wrong = at(row, "mismatches")
         mark = "" if value(wrong) is None else "good" if wrong == 0 else "bad"
-        rows.append((Cell(str(name).replace("=", " = ")), _count(at(row, "vectors")), Cell(_count(wrong).text, "", True, mark)))
+        rows.append(
+            (Cell(str(name).replace("=", " = ")), _count(at(row, "vectors")), Cell(_count(wrong).text, "", True, mark))
+        )
     return Table("Compared word by word", ("pair", "vectors", "mismatches"), tuple(rows))
 
 
@@ -211,7 +233,10 @@ def seconds(result: dict) -> Table | None:
     if not spent:
         return None
     spent["all"] = sum(x for x in spent.values() if x is not None)
-    rows = tuple((Cell(str(name)), Cell(number(None if x is None else round(x, 1), "s"), number=True)) for name, x in spent.items())
+    rows = tuple(
+        (Cell(str(name)), Cell(number(None if x is None else round(x, 1), "s"), number=True))
+        for name, x in spent.items()
+    )
     return Table("Time by stage", ("stage", "seconds"), rows)
 
 
@@ -222,7 +247,9 @@ def short(text: Any) -> str:
         return ABSENT if text is None else str(text)
     if form.kind in ("ternary", "binary"):
         return f"{form.kind}(±{form.scale:g})"
-    return f"{'fixed' if isinstance(form, Fixed) else 'relu'}({form.bits},{form.integer})".replace("-", "\N{MINUS SIGN}")
+    return f"{'fixed' if isinstance(form, Fixed) else 'relu'}({form.bits},{form.integer})".replace(
+        "-", "\N{MINUS SIGN}"
+    )
 
 
 def _format(text: Any) -> Format | None:

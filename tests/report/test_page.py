@@ -3,18 +3,16 @@
 import copy
 import json
 import re
-import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-from example import example  # noqa: E402
+from report.example import example
 
-from flow.report import figures, tables  # noqa: E402
-from flow.report.page import write  # noqa: E402
-from flow.report.values import STAND_IN, number, show  # noqa: E402
+from flow.report import figures, tables
+from flow.report.page import write
+from flow.report.values import STAND_IN, number, show
 
 VOID = {"meta", "br", "hr", "img", "link", "input"}
 
@@ -76,7 +74,15 @@ def test_page_stands_alone(result, tmp_path):
 
 def test_sections_come_in_order(result, tmp_path):
     html, markdown = made(result, tmp_path)
-    titles = ["Budget", "Front", "Chosen design", "Physics", "Prediction against report", "Equivalence", "Data and how to repeat it"]
+    titles = [
+        "Budget",
+        "Front",
+        "Chosen design",
+        "Physics",
+        "Prediction against report",
+        "Equivalence",
+        "Data and how to repeat it",
+    ]
     assert re.findall(r"<h2>(.*?)</h2>", html) == titles
     assert re.findall(r"^## (.*)$", markdown, re.MULTILINE) == titles
 
@@ -92,7 +98,10 @@ def test_verdict_says_what_was_found(result, tmp_path):
     chosen = result["chosen"]
     own = show(chosen["test"]["signal_efficiency"])
     full = show(result["float"]["test"]["signal_efficiency"])
-    sentence = f"Design {chosen['digest']} is inside the budget by its report and reaches signal efficiency {own} on the test sample, against {full} for the float network."
+    sentence = (
+        f"Design {chosen['digest']} is inside the budget by its report and reaches signal efficiency {own}"
+        f" on the test sample, against {full} for the float network."
+    )
     assert sentence in html and sentence in markdown and "±" in own and "measured" in own
 
 
@@ -108,7 +117,14 @@ def test_stand_in_is_noted_at_each_physics_figure(result, tmp_path):
 
 
 def test_every_table_with_a_measured_figure_is_marked_as_physics(result):
-    made_tables = (tables.budget, tables.built, tables.layers, tables.comparison, tables.prediction_errors, tables.equivalence)
+    made_tables = (
+        tables.budget,
+        tables.built,
+        tables.layers,
+        tables.comparison,
+        tables.prediction_errors,
+        tables.equivalence,
+    )
     for table in (*(make(result) for make in made_tables), tables.physics(result, "test")):
         measured = any(cell.tag == "measured" for row in table.rows for cell in row)
         assert table.physics == measured, table.caption
@@ -120,7 +136,12 @@ def test_no_note_on_the_real_file(result, tmp_path):
 
 
 def test_every_figure_shows_its_fidelity(result):
-    for table in (tables.built(result), tables.physics(result, "test"), tables.physics(result, "validation"), tables.prediction_errors(result)):
+    for table in (
+        tables.built(result),
+        tables.physics(result, "test"),
+        tables.physics(result, "validation"),
+        tables.prediction_errors(result),
+    ):
         for row in table.rows:
             shown = [cell for cell in row if cell.number and cell.text != "—" and "→" not in cell.text]
             assert shown and all(cell.tag for cell in shown), row
@@ -221,7 +242,12 @@ def test_any_part_may_be_missing_in_the_figures(figure, result):
 def test_an_empty_result_makes_a_page_that_says_so(tmp_path):
     html, markdown = made({}, tmp_path)
     assert Checked(html).seen.count("svg") == 0
-    for sentence in ("No design is chosen", "No design has been trained yet", "No design has been built yet", "There is no ROC"):
+    for sentence in (
+        "No design is chosen",
+        "No design has been trained yet",
+        "No design has been built yet",
+        "There is no ROC",
+    ):
         assert sentence in html and sentence in markdown
 
 
@@ -243,7 +269,12 @@ def test_a_missed_budget_is_said_and_marked(result, tmp_path):
 
 def test_front_marks_the_two_fidelities_differently(result):
     svg = figures.front(result)
-    for text in ("predicted (model)", "reported (rtl, yosys 0.57, synth, pre-layout)", "chosen (synth, pre-layout)", "budget 9,000 LUT"):
+    for text in (
+        "predicted (model)",
+        "reported (rtl, yosys 0.57, synth, pre-layout)",
+        "chosen (synth, pre-layout)",
+        "budget 9,000 LUT",
+    ):
         assert text in svg
     assert "LUT (predicted: model; reported: rtl, yosys 0.57, synth, pre-layout)" in svg
     assert figures.MARKERS["model"] != figures.MARKERS["synth"]
