@@ -72,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     strategies.set_defaults(command=_strategies)
     keys = commands.add_parser("keys", help="list the keys of task.yaml", description="List the keys of task.yaml with defaults.")
     keys.add_argument("--json", action="store_true", help="print JSON for programs")
+    keys.add_argument("--markdown", action="store_true", help="print the table of docs/task.md")
     keys.set_defaults(command=_keys)
     return parser
 
@@ -89,7 +90,6 @@ def _run(options) -> int:
     from flow.codesign import run as run_loop
     from flow.report.lines import finished, show
 
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     summary = run_loop(options.task, options.out, Upto(options.upto))
     if options.json:
         print(json.dumps(finished(summary)))
@@ -160,6 +160,10 @@ def _keys(options) -> int:
     rows = [{"key": key, "default": default, "meaning": sentence} for key, default, sentence in table()]
     if options.json:
         print(json.dumps(rows))
+    elif options.markdown:
+        print("| key | default | meaning |\n| --- | --- | --- |")
+        for row in rows:
+            print(f"| `{row['key']}` | {row['default']} | {row['meaning']} |")
     else:
         for row in rows:
             print(f"{row['key']:42} {row['meaning']} [{row['default']}]")

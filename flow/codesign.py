@@ -10,15 +10,17 @@ import json
 from dataclasses import replace
 from enum import Enum
 from pathlib import Path
+from typing import Callable
 
 from flow.cost.rtl import prior
 from flow.errors import BadInput, BudgetMissed
 from flow.loop import finish
-from flow.loop.build import build_all, trace_all
+from flow.loop.build import convert_all, synthesise_all, trace_all
 from flow.loop.context import Context
 from flow.loop.prepare import Ground, baseline_designs, lay_ground, read_data, train_baselines
-from flow.loop.rounds import finish_round, search, shortlist
+from flow.loop.rounds import convert, feed_back, search, shortlist
 from flow.loop.state import State
+from flow.process import background
 from flow.store import digest_of, locked, write_json
 from flow.train.designs import figures_of
 
@@ -56,6 +58,16 @@ def _loop(context: Context, upto: Upto) -> dict:
     state = replace(state, baselines=_trace_baselines(context, ground, state))
     if upto is Upto.TRAIN:
         return _save(context, ground, state)
+    if upto in (Upto.SEARCH, Upto.CONVERT):
+        return _rounds(context, ground, state, upto, lambda: state.baselines)
+    # The 6-bit baseline takes a tool longest: it is synthesised while the first round's trials are trained.
+    first = convert_all(context, ground, state.baselines[:1])
+    with background(lambda: synthesise_all(context, ground, first)) as reported:
+        return _rounds(context, ground, state, upto, lambda: reported.result() + state.baselines[1:])
+
+
+def _rounds(context: Context, ground: Ground, state: State, upto: Upto, baselines: Callable[[], tuple]) -> dict:
+    """The rounds; `baselines` gives the uniform designs, with reports where there are any, once they are needed."""
     for number in range(1, context.task.search.rounds + 1):
         state = search(context, ground, state, number)
         summary = _save(context, ground, state)
@@ -63,13 +75,12 @@ def _loop(context: Context, upto: Upto) -> dict:
         done = context.store.find("round", marker) is not None
         if upto is Upto.SEARCH and not done:
             return summary
-        finals = shortlist(context, ground, state, number)
-        if number == 1 and not (upto is Upto.CONVERT and not done):
-            state = replace(state, baselines=build_all(context, ground, state.baselines[:1]) + state.baselines[1:])
+        verified = convert(context, ground, state, shortlist(context, ground, state, number))
         if upto is Upto.CONVERT and not done:
-            finish_round(context, ground, state, number, finals, "convert")
             return summary
-        state = finish_round(context, ground, state, number, finals, "synth")
+        if number == 1:
+            state = replace(state, baselines=baselines())
+        state = feed_back(context, ground, state, number, verified)
         summary = _save(context, ground, state)
         context.store.step("round", marker, lambda: ({"round": number}, {}))
         if upto is Upto.SYNTH and not done:

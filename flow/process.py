@@ -4,9 +4,10 @@ import os
 import signal
 import subprocess
 import threading
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Callable, Mapping, Sequence, TypeVar
+from typing import Callable, Iterator, Mapping, Sequence, TypeVar
 
 from flow.errors import ToolFailed
 
@@ -79,6 +80,21 @@ def in_parallel(jobs: Sequence[Callable[[], Result]], at_once: int) -> list[Resu
     except BaseException:
         for future in futures:
             future.cancel()
+        kill_all()
+        raise
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def background(job: Callable[[], Result]) -> Iterator[Future[Result]]:
+    """A job that waits for external programs while the block does other work; ended with the block if that fails."""
+    pool = ThreadPoolExecutor(max_workers=1)
+    future = pool.submit(job)
+    try:
+        yield future
+    except BaseException:
+        future.cancel()
         kill_all()
         raise
     finally:

@@ -4,6 +4,7 @@ The steps on disk are the record; the Optuna study (SQLite) is made from them, s
 and other tools can read it, and can be lost without loss.
 """
 
+import warnings
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -103,7 +104,9 @@ def mirror(
     study = optuna.create_study(
         study_name=name, storage=f"sqlite:///{path}", directions=["maximize", "minimize"], load_if_exists=True
     )
-    study.set_metric_names([metric, cost])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        study.set_metric_names([metric, cost])
     for key, value in notes.items():
         study.set_user_attr(key, value)
     known = {trial.user_attrs.get("trial") for trial in study.get_trials(deepcopy=False)}

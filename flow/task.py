@@ -145,7 +145,7 @@ class Objective(_Part):
     """What the search is for."""
 
     maximize: Literal["accuracy", "mean_auc", "signal_efficiency"] = Field(
-        "signal_efficiency", description="The physics metric to maximise, on the validation sample."
+        "accuracy", description="The physics metric to maximise, on the validation sample."
     )
     minimize: Literal["lut", "ebops", "bits", "energy"] = Field("lut", description="The cost on the front's other axis.")
 
@@ -203,7 +203,7 @@ class Search(_Part):
 class Synth(_Part):
     """Limits of the tool runs."""
 
-    ebops_limit: Positive = Field(60_000, description="Designs of more EBOPs are traced only, not synthesised.")
+    ebops_limit: Positive = Field(200_000, description="Designs of more EBOPs are traced only, not synthesised.")
     timeout: Seconds = Field(900.0, description="Time limit of one tool run (s).")
     jobs: Positive = Field(2, description="Tool runs at the same time.")
 
@@ -272,8 +272,8 @@ def _nested(annotation) -> type[BaseModel] | None:
 
 
 def _shown(value) -> str:
-    if value is None:
-        return "no limit" if value is None else ""
+    if value is None or value == {} or value == ():
+        return "none"
     return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 

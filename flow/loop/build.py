@@ -43,21 +43,23 @@ def trace_all(
     return tuple(found)
 
 
-def build_all(context: Context, ground: Ground, chosen: Sequence[Built], upto: str = "synth") -> tuple[Built, ...]:
-    """Build, verify and synthesise designs; `upto` "convert" stops before the tools.
-
-    A mismatch stops the run. A tool that fails leaves the reason with the design, and the others go on.
-    """
+def convert_all(context: Context, ground: Ground, chosen: Sequence[Built]) -> tuple[Built, ...]:
+    """Build the designs' projects and put each through the equivalence gate; a mismatch stops the run."""
     built = []
     for item in chosen:
         project = build_project(context, ground, item)
         built.append(replace(item, equivalence=_verify(context, ground, item, project)))
-    if upto != "synth":
-        return tuple(built)
-    jobs = [lambda item=item: _synthesise(context, ground, item) for item in built]
+    return tuple(built)
+
+
+def synthesise_all(context: Context, ground: Ground, built: Sequence[Built]) -> tuple[Built, ...]:
+    """The designs with their reports. A tool that fails leaves the reason with the design, and the others go on;
+    where it failed for every one that it was tried on, its error is raised."""
+    errors: list[ToolFailed] = []
+    jobs = [lambda item=item: _synthesise(context, ground, item, errors) for item in built]
     done = tuple(in_parallel(jobs, context.task.synth.jobs))
-    if done and all(item.failed for item in done):
-        raise ToolFailed(f"no design of this round could be synthesised; the first: {done[0].failed}")
+    if errors and not any(item.report for item in done):
+        raise errors[0]
     return done
 
 
@@ -193,8 +195,8 @@ def _verify(context: Context, ground: Ground, item: Built, project: Path) -> dic
     return context.store.step("equivalence", inputs, compute).result
 
 
-def _synthesise(context: Context, ground: Ground, item: Built) -> Built:
-    """The design with its report, or with the reason why there is none."""
+def _synthesise(context: Context, ground: Ground, item: Built, errors: list[ToolFailed]) -> Built:
+    """The design with its report, or with the reason why there is none; a tool's failure is put to `errors`."""
     task, folder = context.task, project_folder(context, item)
     size = ebops(ground.topology, item.design)
     if size > task.synth.ebops_limit:
@@ -228,6 +230,7 @@ def _synthesise(context: Context, ground: Ground, item: Built) -> Built:
         return replace(item, report=Report.from_json(context.store.step("synth", inputs, compute).result["report"]))
     except ToolFailed as error:
         context.say(f"  {item.design.digest}: {error}")
+        errors.append(error)
         return replace(item, failed=str(error))
 
 

@@ -153,7 +153,7 @@ def train_on(context: Context, ground: Ground, name: str, designs, start, epochs
 
 def baseline_designs(ground: Ground) -> dict[str, Design]:
     """Uniform designs of 6 and 16 bits, nothing pruned, integer bits from the float network's ranges."""
-    samples = _range_samples(ground.topology, ground.data, ground.float_weights)
+    samples = range_samples(ground.topology, ground.data, ground.float_weights)
     found = {}
     for name, bits in BASELINES.items():
         layers = []
@@ -187,7 +187,8 @@ def _train_float(context: Context, topology: Topology, data: Step, physics: Phys
     return train_on(context, bare, "float", [None], ("random", None), context.task.train.float_epochs)
 
 
-def _range_samples(topology: Topology, data: Step, weights) -> dict[str, np.ndarray]:
+def range_samples(topology: Topology, data: Step, weights) -> dict[str, np.ndarray]:
+    """What ranges are taken from: the centred inputs and what each layer of the float network puts out."""
     from flow.train.ranges import hidden_values
 
     scaling = scaling_of(data.result)
@@ -200,7 +201,7 @@ def _space(context: Context, topology: Topology, data: Step, floating: Step) -> 
 
     def compute():
         weights = member_weights(topology, floating.arrays, 0)
-        samples = _range_samples(topology, data, weights)
+        samples = range_samples(topology, data, weights)
         return build_space(context.task.space, topology, weights, samples, context.path).to_json(), {}
 
     return SearchSpace.from_json(context.store.step("space", inputs, compute).result)

@@ -6,7 +6,7 @@ from typing import Sequence
 from flow.cost import costs
 from flow.cost import rtl as cost
 from flow.design import Design
-from flow.loop.build import build_all, trace_all
+from flow.loop.build import convert_all, synthesise_all, trace_all
 from flow.loop.context import Context
 from flow.loop.prepare import Ground, train_on
 from flow.loop.state import Built, Round, State, learn
@@ -72,23 +72,25 @@ def shortlist(context: Context, ground: Ground, state: State, number: int) -> tu
     return trace_all(context, ground, state.model, number, step, rows)
 
 
-def finish_round(context: Context, ground: Ground, state: State, number: int, finals: tuple[Built, ...], upto: str) -> State:
-    """Choose among the finally trained designs, build, verify and synthesise them, and refit the cost model."""
+def convert(context: Context, ground: Ground, state: State, finals: tuple[Built, ...]) -> tuple[Built, ...]:
+    """Choose among the finally trained designs, build the chosen ones and verify them."""
     task = context.task
     metric = task.objective.maximize
     candidates = [Candidate(b.design.digest, b.physics[metric], b.predicted["traced"]) for b in finals]
-    best = max((b.physics[metric].value for b in winners(context, state)), default=float("-inf"))
-    if best == float("-inf"):
-        best = min((c.metric.value for c in candidates), default=0.0)
+    least = min((c.metric.value for c in candidates), default=0.0)
+    best = max((b.physics[metric].value for b in winners(context, state)), default=least)
     by_digest = {b.design.digest: b for b in finals}
     chosen = choose(candidates, context.limits, best, "lut", task.search.builds)
-    built = build_all(context, ground, [by_digest[c.digest] for c in chosen], upto)
-    if upto != "synth":
-        return state
-    after = learn(state.model, ground.topology, ground.scaling.word, built)
-    if number == 1:
-        after = learn(after, ground.topology, ground.scaling.word, state.baselines)
-    return state.with_round(Round(number, len([t for t in state.trials if t.round == number]), built, state.model, after))
+    return convert_all(context, ground, [by_digest[c.digest] for c in chosen])
+
+
+def feed_back(context: Context, ground: Ground, state: State, number: int, verified: tuple[Built, ...]) -> State:
+    """Synthesise the round's designs and refit the cost model on their reports (in round 1 the baselines' too)."""
+    built = synthesise_all(context, ground, verified)
+    told = (*state.baselines, *built) if number == 1 else built
+    after = learn(state.model, ground.topology, ground.scaling.word, told)
+    trials = sum(trial.round == number for trial in state.trials)
+    return state.with_round(Round(number, trials, built, state.model, after))
 
 
 def winners(context: Context, state: State) -> list[Built]:

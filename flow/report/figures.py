@@ -128,31 +128,29 @@ def scatter(result: dict, name: str) -> str | None:
 
 
 def prediction_error(result: dict) -> str | None:
-    """The prediction's error by round, a line for each figure."""
-    rounds = [row for row in result.get("rounds") or () if at(row, "prediction_error")]
-    names = list(dict.fromkeys(name for row in rounds for name in row["prediction_error"]))
-    lines = {}
-    for name in names:
-        pairs = [(row.get("round"), value(at(row, "prediction_error", name))) for row in rounds]
-        pairs = [(x, y) for x, y in pairs if x is not None and y is not None]
-        if pairs:
-            lines[name] = pairs
+    """The prediction's mean relative error by round, a line for each figure and fidelity."""
+    rounds, lines = result.get("rounds") or (), {}
+    for kind, fidelity in (("prediction_error", "model"), ("prediction_error_traced", "traced")):
+        for turn in rounds:
+            for name, row in (turn.get(kind) or {}).items():
+                if value(row) is not None and value(turn.get("round")) is not None:
+                    key = (name, at(row, "fidelity") or fidelity)
+                    lines.setdefault(key, []).append((turn["round"], 100 * value(row)))
     if not lines:
         return None
+    names = list(dict.fromkeys(name for name, _ in lines))
     with canvas("prediction-error", 4.4, 4.5) as (figure, axes):
-        for position, (name, pairs) in enumerate(lines.items()):
+        for (name, fidelity), pairs in lines.items():
             axes.plot(
-                *zip(*pairs), color=SERIES[position % 4], marker=MARKERS["model"], linewidth=1.5, label=label(name)
-            )
+                *zip(*pairs), color=SERIES[names.index(name) % 4], marker=MARKERS.get(fidelity, "o"), linewidth=1.5,
+                linestyle="-" if fidelity == "model" else ":", markerfacecolor=None if fidelity == "model" else "none",
+                label=f"{label(name)} ({fidelity})",
+            )  # fmt: skip
         numbers = sorted({x for pairs in lines.values() for x, _ in pairs})
-        axes.set(
-            xticks=numbers,
-            xlim=(numbers[0] - 0.3, numbers[-1] + 0.3),
-            xlabel="round",
-            ylabel="error of the prediction (model)",
-        )
+        axes.set(xticks=numbers, xlim=(numbers[0] - 0.3, numbers[-1] + 0.3), xlabel="round")
+        axes.set_ylabel("mean |predicted / reported − 1| (percent)")
         axes.set_ylim(bottom=0)
-        figure.legend(loc="outside lower center", ncols=3)
+        figure.legend(loc="outside lower center", ncols=2)
         return to_svg(figure, "prediction-error", "The error of the cost prediction by round")
 
 

@@ -5,7 +5,7 @@ from typing import Callable
 
 from flow.report import figures, tables
 from flow.report.blocks import Block, Code, Picture, Pictures, Section, Table, Text
-from flow.report.values import ABSENT, STAND_IN, at, compact, label, number, show, value, word
+from flow.report.values import ABSENT, STAND_IN, at, compact, label, number, percent, show, value, word
 
 _READING = (
     "Behind each figure stands how it came to be: model (closed form, from the design alone), traced (from the real"
@@ -37,11 +37,11 @@ def verdict(result: dict) -> str:
     """The outcome in one sentence."""
     chosen = result.get("chosen")
     if not chosen:
-        counts = result.get("trials") or {}
-        return (
-            f"No design is chosen: of {counts.get('proposed', 0)} proposed designs {counts.get('built', 0)} were built,"
-            " and no report shows one inside the budget yet."
+        near, excess = result.get("nearest") or {}, value(at(result, "nearest", "excess"))
+        hint = (
+            "" if excess is None else f"; the nearest, {word(near.get('digest'))}, exceeds a limit by {percent(excess)}"
         )
+        return f"No design is chosen: no report shows one inside the budget yet{hint}."
     inside = {True: "is inside the budget by its report", False: "misses the budget by its report"}.get(
         chosen.get("inside_budget"), "has no report to hold against the budget"
     )
@@ -72,7 +72,7 @@ def _head(result: dict) -> Section:
     trials = result.get("trials") or {}
     if trials:
         counted = ", ".join(f"{count} {state}" for state, count in trials.items())
-        blocks.append(Text(f"Designs: {counted}; {len(result.get('rounds') or ())} rounds."))
+        blocks.append(Text(f"Designs by state: {counted}; {len(result.get('rounds') or ())} rounds."))
     blocks.append(Text(_READING))
     return Section("head", str(result.get("task") or "task"), tuple(blocks))
 
@@ -164,6 +164,7 @@ def _prediction(result: dict) -> Section:
         _table(tables.prediction_errors(result), "No round has been compared with its reports yet."),
         Pictures(tuple(pictures)) if pictures else Text(missing, "missing"),
         tables.comparison(result),
+        tables.calibration(result),
     )  # fmt: skip
 
 

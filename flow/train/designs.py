@@ -8,6 +8,7 @@ import numpy as np
 from flow.design import Design
 from flow.metrics import Figure
 from flow.topology import Topology
+from flow.train import backend
 from flow.train.evaluate import OperatingPoint, Truth, evaluate
 
 Weights = dict[str, tuple[np.ndarray, np.ndarray]]
@@ -44,6 +45,7 @@ def train_designs(
     Returns rows {figures, losses, failed} in order, and the members' weights stacked as
     "<layer>.kernel" (members, n_in, n_out) and "<layer>.bias" (members, n_out).
     """
+    backend.start()
     from flow.train.population import Member, logits
     from flow.train.population import train as train_population
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from flow.errors import BadInput
 from flow.topology import Dense, Topology
+from flow.train import backend
 
 SUPPORTED = "InputLayer, then Dense layers with activation 'relu', the last one with 'linear'"
 
@@ -35,6 +36,7 @@ def read_network(path: Path, n_in: int, n_out: int) -> Topology:
 def _call(path: Path):
     if not path.is_file():
         raise BadInput(f"{path}: no such file; it must define network(), which returns a Keras model")
+    backend.start()
     specification = importlib.util.spec_from_file_location("flow_user_network", path)
     module = importlib.util.module_from_spec(specification)
     try:

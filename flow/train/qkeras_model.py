@@ -13,6 +13,7 @@ from flow.design import Design
 from flow.errors import BadInput
 from flow.formats import Format, parse
 from flow.topology import Topology, accumulator_bits
+from flow.train import backend
 
 OFFSET = "input_offset"
 GRID = "input_grid"
@@ -30,6 +31,7 @@ def build(topology: Topology, design: Design, scaling: InputScaling, weights: We
 
     `weights` are the unquantized ones that training left: the model's own quantizers quantize them.
     """
+    backend.start()
     import keras
     from qkeras import QActivation, QDense
 

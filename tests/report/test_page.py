@@ -140,11 +140,11 @@ def test_every_figure_shows_its_fidelity(result):
         tables.built(result),
         tables.physics(result, "test"),
         tables.physics(result, "validation"),
-        tables.prediction_errors(result),
     ):
         for row in table.rows:
             shown = [cell for cell in row if cell.number and cell.text != "—" and "→" not in cell.text]
             assert shown and all(cell.tag for cell in shown), row
+    assert {row[1].text for row in tables.prediction_errors(result).rows} == {"model", "traced"}
     for row in tables.comparison(result).rows:
         assert [cell.tag for cell in row[3:]] == ["synth, pre-layout", "model", "", "traced", ""]
     for row in tables.budget(result).rows:
@@ -265,6 +265,30 @@ def test_a_missed_budget_is_said_and_marked(result, tmp_path):
     html, _ = made(missed, tmp_path)
     assert "misses the budget by its report" in html
     assert tables.budget(missed).rows[0][3].mark == "bad" and tables.budget(missed).rows[0][3].text.startswith("−")
+
+
+def test_rounds_stand_side_by_side(result):
+    table = tables.prediction_errors(result)
+    assert table.header[2:] == ("round 1", "round 2")
+    assert [cell.text for cell in table.rows[0]] == [
+        "LUT",
+        "model",
+        "19.2\N{NO-BREAK SPACE}%",
+        "4.1\N{NO-BREAK SPACE}%",
+    ]
+    assert [cell.text for cell in tables.calibration(result).rows[0]] == ["LUT", "1", "products", "1.12", "1.31"]
+
+
+def test_blocks_that_are_no_layers_are_listed(result):
+    changed = copy.deepcopy(result)
+    changed["chosen"]["by_layer"]["registers"] = {"lut": 3, "ff": 40}
+    names = [row[0].text for row in tables.layers(changed).rows]
+    assert names == ["input", "fc0", "fc1", "fc2", "fc3", "registers", "sum of the layers", "whole design"]
+
+
+def test_the_nearest_design_is_named_where_none_is_inside(result, tmp_path):
+    html, _ = made({**result, "chosen": None, "nearest": {"digest": "0f8d0b0dd8b0", "excess": 0.12}}, tmp_path)
+    assert "the nearest, 0f8d0b0dd8b0, exceeds a limit by 12.0" in html
 
 
 def test_front_marks_the_two_fidelities_differently(result):

@@ -13,14 +13,15 @@ from flow.synth.report import Report, Stage, Status
 PART = "xcvu9p-flga2104-2-e"
 CELLS = {"LUT2": 10, "LUT6": 5, "FDRE": 20, "CARRY4": 3, "DSP48E2": 1, "RAMB18E2": 1, "RAMB36E2": 2, "SRL16E": 4, "INV": 2}
 STAT = json.dumps({"design": {"num_cells_by_type": CELLS}})
-LOG = "Yosys 0.70 (git sha1 28ba3cb92)\nLatest arrival time in 'top' is 3210:\nEnd of script. Logfile hash\n"
+LOG = "Yosys 0.70 (git sha1 28ba3cb92)\nEnd of script. Logfile hash\n"
+TIMING = "Latest arrival time in 'top' is 3210:\nEnd of script. Logfile hash\n"
 LAYERS = "layers 1\n" + "".join(
     f"fc0 {name}\n{count} objects.\n" for name, count in (("lut", 12), ("ff", 20), ("dsp", 1), ("srl", 4), ("carry", 3))
 )
 
 
-def parse(stat_text=STAT, log_text=LOG, layers_text=LAYERS):
-    return yosys.parse(stat_text, log_text, layers_text, Path("project"), PART, 5.0)
+def parse(stat_text=STAT, log_text=LOG, layers_text=LAYERS, timing_text=TIMING):
+    return yosys.parse(stat_text, log_text, layers_text, Path("project"), PART, 5.0, timing_text)
 
 
 def test_a_complete_answer_is_read():
@@ -54,8 +55,10 @@ def test_an_unknown_or_missing_field_is_refused():
 
 
 def test_no_timing_path_is_incomplete_not_zero():
-    report = parse(log_text=LOG.replace("Latest arrival", "No arrival"))
+    report = parse(timing_text=TIMING.replace("Latest arrival", "No arrival"))
     assert report.critical_path_ns is None and report.status is Status.INCOMPLETE
+    report = parse(timing_text=None)
+    assert report.critical_path_ns is None and report.status is Status.OK and "sta" in report.messages[0]
 
 
 @pytest.mark.parametrize(
