@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import shutil
+import subprocess
 import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,14 +29,40 @@ _PACKAGES = ("tensorflow", "keras", "qkeras-v3", "hls4ml", "alkaid", "yowasp-yos
 
 @lru_cache(maxsize=1)
 def versions() -> dict[str, str]:
-    """The versions that a result depends on."""
-    found = {"flow": __version__}
+    """The versions that a result depends on; of this program also the digest of the code that computes."""
+    found = {"flow": f"{__version__}+{_code_digest()}"}
     for package in _PACKAGES:
         try:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             found[package] = "absent"
     return found
+
+
+def _code_digest() -> str:
+    """Eight hexadecimal digits of this package's sources, those of the page and the command line left out."""
+    root = Path(__file__).parent
+    sources = [p for p in root.rglob("*") if p.suffix in (".py", ".json") and p.relative_to(root).parts[0] not in ("report", "cli.py")]
+    total = hashlib.sha256()
+    for path in sorted(sources):
+        total.update(f"{path.relative_to(root)}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
+    return total.hexdigest()[:8]
+
+
+@lru_cache(maxsize=1)
+def commit() -> str:
+    """The commit of the program's own checkout, "unknown" outside one; "+" marks uncommitted changes."""
+    root = Path(__file__).resolve().parents[1]
+    try:
+        head = _git(root, "rev-parse", "HEAD")
+        return head + ("+" if _git(root, "status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+
+
+def _git(root: Path, *arguments: str) -> str:
+    done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=10, check=True)
+    return done.stdout.strip()
 
 
 def digest_of(value: Any) -> str:
@@ -93,7 +120,7 @@ class Store:
         result, arrays = compute()
         final = self.folder / f"{name}-{self.key(name, inputs)}"
         with replacing_folder(final) as folder:
-            (folder / "inputs.json").write_text(json.dumps({"inputs": inputs, "versions": versions()}, indent=1))
+            (folder / "inputs.json").write_text(json.dumps({"inputs": inputs, "versions": versions(), "commit": commit()}, indent=1))
             if arrays:
                 np.savez(folder / "arrays.npz", **arrays)
             (folder / "result.json").write_text(json.dumps(result, indent=1))

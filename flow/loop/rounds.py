@@ -13,6 +13,7 @@ from flow.loop.state import Built, Round, State, learn
 from flow.metrics import Figure
 from flow.search import strategy
 from flow.search.choose import Candidate, choose, rank
+from flow.store import commit, versions
 from flow.study import State as TrialState
 from flow.study import Trial, inside, mirror, pasts
 from flow.train.designs import figures_of
@@ -175,22 +176,24 @@ def _train(context: Context, ground: Ground, state: State, proposed: Sequence[di
 
 def _record(context: Context, ground: Ground, state: State) -> None:
     """Bring the Optuna study up to date, if it lacks a trial."""
-    marker = {"trials": [trial.design.digest for trial in state.trials], "space": ground.space.to_json()}
-    name = f"{context.name}-{context.store.key('study', {'space': marker['space'], 'seed': context.task.search.seed})[:8]}"
-
-    def compute():
-        mirror(
-            context.out / "study.db",
-            name,
-            state.trials,
-            ground.space.parameters,
-            context.task.objective.maximize,
-            context.task.objective.minimize,
-            {"task": context.name, "strategy": context.task.search.strategy},
-        )
-        return {"study": name}, {}
-
-    if not (context.out / "study.db").exists() or context.store.find("recorded", marker) is None:
-        compute()
-        context.store.step("recorded", marker, lambda: ({"study": name}, {}))
-
+    task = context.task
+    run = {
+        "float": ground.floating.key,
+        "space": ground.space.to_json(),
+        "settings": [part.model_dump(mode="json") for part in (task.objective, task.train, task.search, task.budget)],
+    }
+    name = f"{context.name}-{context.store.key('study', run)[:8]}"
+    marker = {"study": name, "trials": [trial.design.digest for trial in state.trials]}
+    study = context.out / "study.db"
+    if study.exists() and context.store.find("recorded", marker) is not None:
+        return
+    notes = {
+        "task": context.name,
+        "strategy": task.search.strategy,
+        "seed": task.search.seed,
+        "epochs": task.train.epochs,
+        "versions": versions(),
+        "commit": commit(),
+    }
+    mirror(study, name, state.trials, ground.space.parameters, task.objective.maximize, task.objective.minimize, notes)
+    context.store.step("recorded", marker, lambda: ({"study": name}, {}))

@@ -87,7 +87,7 @@ def named_log(line: str) -> tuple[Path, int | None]:
 def test_a_wrong_key(task, out, key, value, said):
     set_key(task, key, value)
     line = one_line(flow("run", task, "--out", out), BAD)
-    assert said in line and str(task) in line or said in line and key == "search.strategy"
+    assert said in line and str(task) in line
     assert nothing_trained(out)
 
 
@@ -227,7 +227,7 @@ def test_one_design_cannot_be_synthesised(out, tmp_path, undisturbed, which):
     assert found["finished"] and len(found["rounds"]) == 2 and found["chosen"] is not None
     if which == "a built design":
         assert "this one not" in found["rounds"][0]["built"][0]["failed"]
-        assert found["rounds"][0]["built"][0]["report"] is None and found["rounds"][0]["built"][1]["report"] is not None
+        assert found["rounds"][0]["built"][0]["report"] is None
         assert found["trials"]["failed"] == 1 and found["chosen"]["digest"] != digest
     else:
         assert "this one not" in found["baselines"][0]["note"]

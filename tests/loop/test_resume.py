@@ -29,7 +29,7 @@ def test_killed_again_and_again(tmp_path, undisturbed):
     out = tmp_path / "tiny"
     moments = [
         ("reading the network", True),
-        ("epochs: 8 of 15", True),
+        ("epochs:", True),
         ("tracing", True),
         ("training trials", True),
         ("building projects", True),
@@ -47,9 +47,7 @@ def test_killed_again_and_again(tmp_path, undisturbed):
             else:
                 run.until(moment)
             run.kill(tools)
-            if not tools:
-                break_here = flow("status", TINY, "--out", out, "--json")
-                assert break_here.returncode == 0, break_here.stderr
+        assert flow("status", TINY, "--out", out, "--json").returncode == 0
     done = flow("run", TINY, "--out", out)
     assert done.returncode == 0, done.stderr[-3000:]
     same(out, undisturbed)
@@ -57,7 +55,7 @@ def test_killed_again_and_again(tmp_path, undisturbed):
     assert leftovers == []
 
 
-@pytest.mark.parametrize("moment", ["reading the network", "reading events", "epochs: 4 of 15"])
+@pytest.mark.parametrize("moment", ["reading the network", "reading events", "epochs:"])
 def test_interrupted_early(tmp_path, moment):
     with Watched(tmp_path / "tiny") as run:
         run.until(moment)

@@ -1,0 +1,66 @@
+"""Input words: powers of two, offsets on the coarse grid, nothing lost on the way."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from flow.data.prepare import PARTS, prepare
+from flow.data.scaling import InputScaling, fit
+from flow.errors import BadInput
+from flow.formats import Fixed
+from flow.task import Data
+
+ROOT = Path(__file__).parents[2]
+NAMES = ("mass", "count")
+
+
+def features(n: int = 5000) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    return np.stack([rng.normal(80, 30, n), rng.normal(0.01, 0.003, n)], axis=1)
+
+
+def test_words_are_on_the_grid_and_standardised():
+    scaling = fit(features(), NAMES, Fixed(13, 5), 0.25, Path("x"))
+    words = scaling.words(features())
+    np.testing.assert_array_equal(Fixed(13, 5).quantize(words), words)
+    centred = scaling.centred(words)
+    assert np.all(np.abs(centred.mean(axis=0)) < 0.15)
+    assert np.all((centred.std(axis=0) > 0.68) & (centred.std(axis=0) < 1.45))
+    assert all(o / 0.25 == int(o / 0.25) for o in scaling.offsets)
+    np.testing.assert_allclose(words / np.exp2(scaling.exponents), features(), atol=0.5 * 2.0**-7 * 2.0 ** max(-e for e in scaling.exponents))
+
+
+def test_scaling_comes_back_from_json():
+    scaling = fit(features(), NAMES, Fixed(13, 5), 0.25, Path("x"))
+    assert InputScaling.from_json(json.loads(json.dumps(scaling.to_json()))) == scaling
+
+
+def test_a_constant_feature_and_a_narrow_word_are_refused():
+    constant = features()
+    constant[:, 1] = 3.0
+    with pytest.raises(BadInput, match="x.parquet: feature count"):
+        fit(constant, NAMES, Fixed(13, 5), 0.25, Path("x.parquet"))
+    with pytest.raises(BadInput, match="data.word.*saturates.*integer bits"):
+        fit(features(), NAMES, Fixed(6, 0), 0.25, Path("x.parquet"))
+
+
+@pytest.fixture(scope="module")
+def prepared():
+    return prepare(Data(file="jets.parquet", limit=4000), ROOT / "models" / "jet_tagger")
+
+
+def test_events_stay_on_one_side(prepared):
+    result, arrays = prepared
+    sides = [set(arrays[f"{part}.events"].tolist()) for part in PARTS]
+    assert not (sides[0] & sides[1] or sides[0] & sides[2] or sides[1] & sides[2])
+    assert sum(result["events"].values()) == 4000
+    assert result["events"]["train"] == pytest.approx(2400, abs=40)
+    assert result["provenance"]["stand_in"] is True
+
+
+def test_a_limit_takes_all_classes_alike(prepared):
+    _, arrays = prepared
+    labels = np.concatenate([arrays[f"{part}.labels"] for part in PARTS])
+    assert np.bincount(labels).tolist() == [800] * 5
