@@ -105,6 +105,8 @@ def plan(blocks: list[tuple[str, object, tuple[int, ...]]], n_in: int, word: Fix
     earliest stage; the delay is then evened out over that number of stages. An operation that is longer
     than the cut-off by itself gets a stage of its own.
     """
+    name, comb, live = blocks[0]
+    blocks = [(name, _with_all_inputs(comb, n_in, word), live), *blocks[1:]]
     timing = _evened([comb for _, comb, _ in blocks], [live for _, _, live in blocks], cutoff_ns)
     modules: list[Module] = []
     registers: list[Register] = []
@@ -160,6 +162,16 @@ def to_fsm(pipeline: Pipeline):
 
 def register_name(module: str) -> str:
     return f"{module}_in"
+
+
+def _with_all_inputs(comb, n_in: int, word: Fixed):
+    """The logic with an operation for each input: pruning may leave a feature that nothing reads."""
+    from alkaid.types import Op, QInterval
+
+    there = {op.data[0] for op in comb.ops if op.opcode == INPUT}
+    interval = QInterval(word.low, word.high, word.step)
+    unread = [Op((), INPUT, (i,), interval, 0.0, 0.0) for i in range(n_in) if i not in there]
+    return comb._replace(ops=[*comb.ops, *unread]) if unread else comb
 
 
 def _kif(interval) -> Kif:

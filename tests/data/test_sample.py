@@ -27,6 +27,7 @@ def test_size_and_balance(sample):
     assert np.max(np.bincount(sample.events)) == 2
 
 
+@pytest.mark.slow
 def test_it_can_be_made_again(sample):
     """The first chunk of each class; nearly all, as another processor may round the last bit elsewhere."""
     pytest.importorskip("pythia8mc", reason="making jets needs Pythia, of the extra 'generate'")

@@ -142,6 +142,7 @@ def weights_of(folder, layer):
     return folder / "firmware" / "weights" / f"{name}.h"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layer,step", [("fc0", 2.0**-4), ("logits", 2.0**-4)])
 def test_one_bit_of_one_weight_is_caught(project, tmp_path, layer, step):
     model, words, folder = copied(project, tmp_path)
@@ -154,6 +155,7 @@ def test_one_bit_of_one_weight_is_caught(project, tmp_path, layer, step):
     caught(model, folder, words, layer)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "pattern,replacement,layer",
     [
@@ -168,6 +170,7 @@ def test_another_rounding_or_overflow_is_caught(project, tmp_path, pattern, repl
     caught(model, folder, words, layer)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layer", ["fc0", "logits"])
 @pytest.mark.parametrize("end", ["lowest", "highest"])
 def test_one_bit_less_in_an_accumulator_is_caught(project, tmp_path, layer, end):
@@ -183,6 +186,7 @@ def test_one_bit_less_in_an_accumulator_is_caught(project, tmp_path, layer, end)
     caught(model, folder, words, layer)
 
 
+@pytest.mark.slow
 def test_program_is_kept_while_the_sources_stay(project, tmp_path):
     _, words, folder = copied(project, tmp_path)
     program = hls.compile_sources(folder)
@@ -193,6 +197,7 @@ def test_program_is_kept_while_the_sources_stay(project, tmp_path):
     assert hls.compile_sources(folder) != program and not program.exists()
 
 
+@pytest.mark.slow
 def test_compiler_that_fails_or_is_missing(project, tmp_path, monkeypatch):
     _, words, folder = copied(project, tmp_path)
     edit(folder / "firmware" / "tiny.cpp", "nnet::dense<", "nnet::no_such_layer<")
@@ -204,6 +209,7 @@ def test_compiler_that_fails_or_is_missing(project, tmp_path, monkeypatch):
         hls.simulate(folder, words, layers=False)
 
 
+@pytest.mark.slow
 def test_crashing_simulation_is_a_failed_tool(project, tmp_path):
     _, words, folder = copied(project, tmp_path)
     edit(folder / "firmware" / "tiny.cpp", r"(\) \{\n)", r"\1    __builtin_abort();\n")

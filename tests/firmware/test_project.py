@@ -112,6 +112,7 @@ def test_same_input_same_bytes(built, tmp_path):
     assert len(list(again.parent.iterdir())) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("make") is None or shutil.which("g++") is None, reason="needs make and g++")
 def test_makefile_stands_alone(built, tmp_path):
     folder = tmp_path / "copy"

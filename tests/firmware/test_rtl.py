@@ -82,6 +82,7 @@ def test_the_simulated_verilog_is_exact(project):
     np.testing.assert_array_equal(rtl.simulate(folder, words), expected["logits"])
 
 
+@pytest.mark.slow
 def test_every_block_of_the_simulated_verilog_is_exact(project):
     folder, traced, words, expected = project
     got = rtl.simulate_blocks(folder, words)
@@ -144,6 +145,7 @@ def test_another_rounding_is_seen_in_the_layer_that_rounds(project, monkeypatch)
     assert rtl.first_difference(rtl.trace(build(), SCALING.word).run(words), expected) == "input_grid"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block, layer", [("fc0", "fc0_relu"), pytest.param("logits", "logits", marks=pytest.mark.slow)])
 def test_an_edit_of_one_operator_is_found_in_its_block(project, tmp_path, block, layer):
     folder, _, words, expected = project
@@ -199,6 +201,7 @@ def test_logits_that_depend_on_nothing_are_refused():
         rtl.trace(build(change=cut), SCALING.word)
 
 
+@pytest.mark.slow
 def test_a_constant_logit_is_built(tmp_path):
     def cut(weights):
         weights["logits"][0][:, 1] = 0.0
@@ -236,3 +239,16 @@ def test_broken_verilog_names_log_and_line(project, tmp_path):
     with pytest.raises(ToolFailed, match="verilator.log, line") as failure:
         rtl.simulate(tmp_path / "project", words)
     assert "%Error" in failure.value.log.read_text().splitlines()[failure.value.line - 1]
+
+
+@pytest.mark.slow
+def test_a_feature_that_nothing_reads_keeps_its_port(tmp_path):
+    """Pruning can cut a feature off; the port stays, and the logits stay exact."""
+
+    def cut(weights):
+        weights["fc0"][0][2] = 0.0
+
+    model = build(change=cut)
+    words = SCALING.words(np.random.default_rng(5).normal(0, 3, (500, 4)))
+    rtl.write(rtl.trace(model, SCALING.word), tmp_path, "cut", "xcvu9p-flga2104-2L-e", 5.0)
+    np.testing.assert_array_equal(rtl.simulate(tmp_path, words), qkeras_model.reference(model, words)["logits"])

@@ -215,6 +215,7 @@ def no_drawing(monkeypatch):
         monkeypatch.setattr(figures, name, lambda *_: None)
 
 
+@pytest.mark.slow
 def test_any_part_may_be_missing_in_the_texts(result, tmp_path, no_drawing):
     for path in _paths(result):
         for put in ("absent", None) if path else ():

@@ -61,6 +61,7 @@ class TestContract:
         assert not [w for w in recwarn if "optuna" in str(w.filename)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in STRATEGIES if name != "random"])
 def test_learns_more_than_random(name):
     """Hypervolume of the front after 5 batches of 24, mean of 5 seeds."""
