@@ -30,7 +30,9 @@ def main() -> None:
         status, wall = child.wait(), time.monotonic() - start
         again = time.monotonic()
         subprocess.run(
-            [sys.executable, "-m", "flow.cli", "run", str(options.task), "--out", str(out)], check=status == 0, capture_output=True
+            [sys.executable, "-m", "flow.cli", "run", str(options.task), "--out", str(out)],
+            check=status == 0,
+            capture_output=True,
         )
         again = time.monotonic() - again
         seconds = json.loads((out / "result.json").read_text())["seconds"]

@@ -98,7 +98,8 @@ def _fit(topology, word, rows, reports) -> cost.CostModel:
 def _ratio(values: np.ndarray) -> Regression:
     spread = max(float(values.std(ddof=1) / values.mean()), 0.01)
     return replace(
-        Regression(cost.TRACED_FEATURES, (float(values.mean()),), (((0.05 * float(values.mean())) ** 2,),), spread), reports=0
+        Regression(cost.TRACED_FEATURES, (float(values.mean()),), (((0.05 * float(values.mean())) ** 2,),), spread),
+        reports=0,
     )
 
 

@@ -58,7 +58,10 @@ def _design(ground, samples, rule, bits: int) -> Design:
         kernel, bias = ground.float_weights[layer.name]
         activation = rule(samples[layer.name], bits, "quantized_relu") if layer.activation == "relu" else None
         layers.append(
-            (layer.name, LayerDesign(rule(kernel, 4, "quantized_bits"), rule(bias, 6, "quantized_bits"), activation, 0.5))
+            (
+                layer.name,
+                LayerDesign(rule(kernel, 4, "quantized_bits"), rule(bias, 6, "quantized_bits"), activation, 0.5),
+            )
         )
     return Design(rule(samples["input"], 6, "quantized_bits"), tuple(layers))
 

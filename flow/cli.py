@@ -47,30 +47,48 @@ def _fail(message: str, status: int) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="flow", description="FPGA co-design for trigger-level inference.", allow_abbrev=False)
+    parser = argparse.ArgumentParser(
+        prog="flow", description="FPGA co-design for trigger-level inference.", allow_abbrev=False
+    )
     parser.add_argument("--version", action="version", version=f"flow {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    whole = _task_command(commands, "run", "run the whole loop: train, search, build, verify, synthesise, feed back, report")
+    whole = _task_command(
+        commands, "run", "run the whole loop: train, search, build, verify, synthesise, feed back, report"
+    )
     whole.set_defaults(command=_run, upto="report")
     for name, sentence in STEPS.items():
         step = _task_command(commands, name, sentence)
         step.set_defaults(command=_run, upto=name)
         if name == "data":
-            step.add_argument("--generate", action="store_true", help="make the task's jets with Pythia first (extra 'generate')")
-            step.add_argument("--jets", type=int, default=50_000, metavar="N", help="jets of each class to make (default %(default)s)")
+            step.add_argument(
+                "--generate", action="store_true", help="make the task's jets with Pythia first (extra 'generate')"
+            )
+            step.add_argument(
+                "--jets", type=int, default=50_000, metavar="N", help="jets of each class to make (default %(default)s)"
+            )
             step.add_argument("--workers", type=int, metavar="N", help="processes that make jets (default: all cores)")
-            step.add_argument("--seed", type=int, default=1, metavar="S", help="seed of the jets to make (default %(default)s)")
+            step.add_argument(
+                "--seed", type=int, default=1, metavar="S", help="seed of the jets to make (default %(default)s)"
+            )
             step.set_defaults(command=_data)
     status = _task_command(commands, "status", "show how far a task is, its front and its chosen design")
     status.set_defaults(command=_status)
-    parse = commands.add_parser("parse", help="read tool reports", description="Read tool reports, one JSON object a file with --json.")
-    parse.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="a report.json, or a folder that holds synth/")
+    parse = commands.add_parser(
+        "parse", help="read tool reports", description="Read tool reports, one JSON object a file with --json."
+    )
+    parse.add_argument(
+        "paths", nargs="+", type=Path, metavar="PATH", help="a report.json, or a folder that holds synth/"
+    )
     parse.add_argument("--json", action="store_true", help="print JSON for programs")
     parse.set_defaults(command=_parse)
-    strategies = commands.add_parser("strategies", help="list the search strategies", description="List the search strategies.")
+    strategies = commands.add_parser(
+        "strategies", help="list the search strategies", description="List the search strategies."
+    )
     strategies.add_argument("--json", action="store_true", help="print JSON for programs")
     strategies.set_defaults(command=_strategies)
-    keys = commands.add_parser("keys", help="list the keys of task.yaml", description="List the keys of task.yaml with defaults.")
+    keys = commands.add_parser(
+        "keys", help="list the keys of task.yaml", description="List the keys of task.yaml with defaults."
+    )
     keys.add_argument("--json", action="store_true", help="print JSON for programs")
     keys.add_argument("--markdown", action="store_true", help="print the table of docs/task.md")
     keys.set_defaults(command=_keys)
@@ -78,7 +96,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _task_command(commands, name: str, sentence: str) -> argparse.ArgumentParser:
-    command = commands.add_parser(name, help=sentence, description=sentence[0].upper() + sentence[1:] + ".", allow_abbrev=False)
+    command = commands.add_parser(
+        name, help=sentence, description=sentence[0].upper() + sentence[1:] + ".", allow_abbrev=False
+    )
     command.add_argument("task", type=Path, metavar="TASK", help="a task's folder, e.g. models/jet_tagger")
     command.add_argument("--out", type=Path, help="where results go (default hls_projects/<task>)")
     command.add_argument("--json", action="store_true", help="print JSON for programs")
@@ -137,7 +157,9 @@ def _parse(options) -> int:
         if options.json:
             print(json.dumps(report.to_json()))
         else:
-            said = {k: v for k, v in report.to_json().items() if v not in (None, [], {}) and k not in ("path", "by_layer")}
+            said = {
+                k: v for k, v in report.to_json().items() if v not in (None, [], {}) and k not in ("path", "by_layer")
+            }
             print(f"{path}: " + ", ".join(f"{key} {value}" for key, value in said.items()))
     return 0
 
@@ -145,7 +167,10 @@ def _parse(options) -> int:
 def _strategies(options) -> int:
     from flow.search import STRATEGIES
 
-    rows = {name: (sys.modules[propose.__module__].__doc__ or "").strip().splitlines()[0] for name, propose in STRATEGIES.items()}
+    rows = {
+        name: (sys.modules[propose.__module__].__doc__ or "").strip().splitlines()[0]
+        for name, propose in STRATEGIES.items()
+    }
     if options.json:
         print(json.dumps(rows))
     else:

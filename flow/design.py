@@ -52,7 +52,9 @@ class Design:
         layers = []
         for name, item in row["layers"].items():
             activation = None if item["activation"] is None else parse(item["activation"])
-            layers.append((name, LayerDesign(parse(item["kernel"]), parse(item["bias"]), activation, float(item["keep"]))))
+            layers.append(
+                (name, LayerDesign(parse(item["kernel"]), parse(item["bias"]), activation, float(item["keep"])))
+            )
         return Design(parse(row["input"]), tuple(layers))
 
     def __str__(self) -> str:

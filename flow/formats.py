@@ -91,83 +91,59 @@ class Relu:
 
 
 @dataclass(frozen=True, order=True)
-class Ternary:
-    """Values -s, 0 and s with s = 2**exponent; from s/2 on a value counts as s."""
+class _Scaled:
+    """A format whose values are small multiples of one power of two, `scale` = 2**exponent."""
 
     exponent: int
-    kind = "ternary"
     signed = True
+
+    @property
+    def scale(self) -> float:
+        return 2.0**self.exponent
+
+    step = high = scale
+
+    @property
+    def low(self) -> float:
+        return -self.scale
+
+    @property
+    def integer(self) -> int:
+        return self.exponent + 1
+
+    @property
+    def fraction(self) -> int:
+        return -self.exponent
+
+
+@dataclass(frozen=True, order=True)
+class Ternary(_Scaled):
+    """Values -s, 0 and s with s = 2**exponent; from s/2 on a value counts as s."""
+
+    kind = "ternary"
     bits = 2
 
     def __str__(self) -> str:
         return f"ternary(alpha={self.scale!r},threshold={self.scale / 2!r})"
 
-    @property
-    def scale(self) -> float:
-        return 2.0**self.exponent
-
-    @property
-    def integer(self) -> int:
-        return self.exponent + 1
-
-    @property
-    def fraction(self) -> int:
-        return -self.exponent
-
-    @property
-    def step(self) -> float:
-        return self.scale
-
-    @property
-    def low(self) -> float:
-        return -self.scale
-
-    @property
-    def high(self) -> float:
-        return self.scale
-
     def quantize(self, values: np.ndarray) -> np.ndarray:
+        """The nearest of the three values (float64); the shape is kept."""
         values = np.asarray(values, dtype=np.float64)
         return np.where(np.abs(values) >= self.scale / 2, np.sign(values), 0.0) * self.scale
 
 
 @dataclass(frozen=True, order=True)
-class Binary:
+class Binary(_Scaled):
     """Values -s and s with s = 2**exponent; zero counts as s."""
 
-    exponent: int
     kind = "binary"
-    signed = True
     bits = 1
 
     def __str__(self) -> str:
         return f"binary(alpha={self.scale!r})"
 
-    @property
-    def scale(self) -> float:
-        return 2.0**self.exponent
-
-    @property
-    def integer(self) -> int:
-        return self.exponent + 1
-
-    @property
-    def fraction(self) -> int:
-        return -self.exponent
-
-    @property
-    def step(self) -> float:
-        return self.scale
-
-    @property
-    def low(self) -> float:
-        return -self.scale
-
-    @property
-    def high(self) -> float:
-        return self.scale
-
     def quantize(self, values: np.ndarray) -> np.ndarray:
+        """-s for negative values, s for all others (float64); the shape is kept."""
         values = np.asarray(values, dtype=np.float64)
         return np.where(values < 0, -self.scale, self.scale)
 
@@ -205,7 +181,10 @@ def parse(text: str) -> Format:
     except KeyError as missing:
         raise ValueError(f"{text!r} lacks its argument {missing}") from None
     except ValueError as error:
-        reason = str(error) or "allowed: quantized_bits(bits,integer), quantized_relu(bits,integer), ternary(alpha=2^k), binary(alpha=2^k)"
+        reason = (
+            str(error)
+            or "allowed: quantized_bits(bits,integer), quantized_relu(bits,integer), ternary(alpha=2^k), binary(alpha=2^k)"
+        )
         raise ValueError(f"{text!r} is no format that firmware follows here; {reason}") from None
 
 

@@ -74,7 +74,10 @@ class SearchSpace:
     @staticmethod
     def from_json(row: dict) -> "SearchSpace":
         choices = tuple(
-            (name, tuple((text, value if isinstance(value, float) else parse(value)) for text, value in options.items()))
+            (
+                name,
+                tuple((text, value if isinstance(value, float) else parse(value)) for text, value in options.items()),
+            )
             for name, options in row["choices"].items()
         )
         return SearchSpace(Topology.from_json(row["topology"]), choices)
@@ -86,10 +89,14 @@ def check_space(space: Space, topology: Topology, path: Path) -> None:
         if name not in topology.names:
             guess = difflib.get_close_matches(name, topology.names, 1)
             hint = f"did you mean {guess[0]!r}? " if guess else ""
-            raise BadInput(f"{path}: space.layers: the network has no layer {name!r}; {hint}it has {', '.join(topology.names)}")
+            raise BadInput(
+                f"{path}: space.layers: the network has no layer {name!r}; {hint}it has {', '.join(topology.names)}"
+            )
         layer = next(l for l in topology.layers if l.name == name)
         if part.activation is not None and layer.activation != "relu":
-            raise BadInput(f"{path}: space.layers.{name}.activation: {name} gives the logits and has no activation format")
+            raise BadInput(
+                f"{path}: space.layers.{name}.activation: {name} gives the logits and has no activation format"
+            )
     for key, options in _written(space, topology).items():
         parameter = key.rsplit(".", 1)[-1]
         if not options:

@@ -42,7 +42,11 @@ def versions() -> dict[str, str]:
 def _code_digest() -> str:
     """Eight hexadecimal digits of this package's sources, those of the page and the command line left out."""
     root = Path(__file__).parent
-    sources = [p for p in root.rglob("*") if p.suffix in (".py", ".json") and p.relative_to(root).parts[0] not in ("report", "cli.py")]
+    sources = [
+        p
+        for p in root.rglob("*")
+        if p.suffix in (".py", ".json") and p.relative_to(root).parts[0] not in ("report", "cli.py")
+    ]
     total = hashlib.sha256()
     for path in sorted(sources):
         total.update(f"{path.relative_to(root)}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
@@ -120,7 +124,9 @@ class Store:
         result, arrays = compute()
         final = self.folder / f"{name}-{self.key(name, inputs)}"
         with replacing_folder(final) as folder:
-            (folder / "inputs.json").write_text(json.dumps({"inputs": inputs, "versions": versions(), "commit": commit()}, indent=1))
+            (folder / "inputs.json").write_text(
+                json.dumps({"inputs": inputs, "versions": versions(), "commit": commit()}, indent=1)
+            )
             if arrays:
                 np.savez(folder / "arrays.npz", **arrays)
             (folder / "result.json").write_text(json.dumps(result, indent=1))
@@ -175,7 +181,9 @@ def locked(folder: Path):
             if error.errno not in (errno.EAGAIN, errno.EACCES):
                 raise
             stream.seek(0)
-            raise FlowError(f"{folder}: another run (process {stream.read().strip() or 'unknown'}) works on it") from None
+            raise FlowError(
+                f"{folder}: another run (process {stream.read().strip() or 'unknown'}) works on it"
+            ) from None
         stream.truncate(0)
         stream.write(str(os.getpid()))
         stream.flush()
@@ -196,5 +204,7 @@ def _sweep(folder: Path) -> None:
 def storage_error(error: OSError) -> Storage | None:
     """The one line for a full disk or a folder that can't be written; None for any other trouble."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EFBIG):
-        return Storage(f"{error.filename or 'the disk'}: {os.strerror(error.errno)}; what was finished is kept, run again to go on")
+        return Storage(
+            f"{error.filename or 'the disk'}: {os.strerror(error.errno)}; what was finished is kept, run again to go on"
+        )
     return None

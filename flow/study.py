@@ -65,7 +65,11 @@ def inside(figures: Mapping[str, Figure], limits: Mapping[str, float]) -> bool:
 
 
 def pasts(
-    trials: Sequence[Trial], metric: str, cost: str, limits: Mapping[str, float], costs: Mapping[str, Mapping[str, Figure]]
+    trials: Sequence[Trial],
+    metric: str,
+    cost: str,
+    limits: Mapping[str, float],
+    costs: Mapping[str, Mapping[str, Figure]],
 ) -> list[Past]:
     """What strategies see of finished trials. `costs`: digest → the figures that count now, reported before predicted."""
     found = []
@@ -125,6 +129,7 @@ def mirror(
                 params=dict(trial.chosen),
                 distributions=distributions,
                 values=None if failed else [trial.figures[metric].value, trial.figures[cost].value],
-                user_attrs={"trial": trial.number, **notes} | {k: row[k] for k in ("round", "digest", "design", "figures", "reason")},
+                user_attrs={"trial": trial.number, **notes}
+                | {k: row[k] for k in ("round", "digest", "design", "figures", "reason")},
             )
         )

@@ -73,16 +73,26 @@ class _Part(BaseModel):
 class Data(_Part):
     """Where the events come from, how they are split, and the words that the firmware receives."""
 
-    file: str = Field("jets.parquet", description="Events: ARFF, Parquet, HDF5, NPZ or NPY; relative to the task's folder.")
+    file: str = Field(
+        "jets.parquet", description="Events: ARFF, Parquet, HDF5, NPZ or NPY; relative to the task's folder."
+    )
     labels: str | None = Field(None, description="The labels' NPY file where `file` is an NPY.")
-    features: tuple[str, ...] = Field((), description="Features by name, in the network's order; empty = the 16 jet features.")
-    classes: tuple[str, ...] = Field(("g", "q", "t", "w", "z"), description="Classes by name, in the order of the logits.")
-    limit: Positive | None = Field(None, description="Use at most so many events (the first ones of the file's classes in turn).")
+    features: tuple[str, ...] = Field(
+        (), description="Features by name, in the network's order; empty = the 16 jet features."
+    )
+    classes: tuple[str, ...] = Field(
+        ("g", "q", "t", "w", "z"), description="Classes by name, in the order of the logits."
+    )
+    limit: Positive | None = Field(
+        None, description="Use at most so many events (the first ones of the file's classes in turn)."
+    )
     train: Fraction = Field(0.6, description="Fraction of the events to train on.")
     validation: Fraction = Field(0.2, description="Fraction that the search sees; the rest is the test sample.")
     seed: int = Field(1, ge=0, description="Seed of the split.")
     word: str = Field("quantized_bits(13,5)", description="Fixed-point format of every input word.")
-    offset_step: float = Field(0.25, gt=0, description="Grid of the offsets that the firmware subtracts; a power of two.")
+    offset_step: float = Field(
+        0.25, gt=0, description="Grid of the offsets that the firmware subtracts; a power of two."
+    )
 
     @field_validator("word")
     @classmethod
@@ -114,7 +124,9 @@ class Target(_Part):
 
     part: str = Field("xcvu9p-flga2104-2L-e", description="FPGA part.")
     clock: Megahertz = Field(200.0, description="Clock frequency (MHz).")
-    interval: Literal[1] = Field(1, description="Initiation interval (cycles); RTL designs take a new event every cycle.")
+    interval: Literal[1] = Field(
+        1, description="Initiation interval (cycles); RTL designs take a new event every cycle."
+    )
     backend: Literal["Vitis", "Vivado"] = Field("Vitis", description="hls4ml backend of the HLS project.")
     tool: Literal["yosys"] = Field("yosys", description="The tool whose reports close the loop.")
 
@@ -127,7 +139,9 @@ class Target(_Part):
 class Budget(_Part):
     """What a design may use; a key left out is no limit."""
 
-    lut: Annotated[int, BeforeValidator(_counted("LUT")), Field(gt=0)] | None = Field(None, description="Look-up tables.")
+    lut: Annotated[int, BeforeValidator(_counted("LUT")), Field(gt=0)] | None = Field(
+        None, description="Look-up tables."
+    )
     ff: Annotated[int, BeforeValidator(_counted("FF")), Field(gt=0)] | None = Field(None, description="Flip-flops.")
     dsp: Annotated[int, BeforeValidator(_counted("DSP")), Field(ge=0)] | None = Field(None, description="DSP blocks.")
     bram_18k: Annotated[int, BeforeValidator(_counted("BRAM18")), Field(ge=0)] | None = Field(
@@ -147,7 +161,9 @@ class Objective(_Part):
     maximize: Literal["accuracy", "mean_auc", "signal_efficiency"] = Field(
         "accuracy", description="The physics metric to maximise, on the validation sample."
     )
-    minimize: Literal["lut", "ebops", "bits", "energy"] = Field("lut", description="The cost on the front's other axis.")
+    minimize: Literal["lut", "ebops", "bits", "energy"] = Field(
+        "lut", description="The cost on the front's other axis."
+    )
 
 
 class Train(_Part):
@@ -157,7 +173,9 @@ class Train(_Part):
     epochs: Positive = Field(12, description="Epochs of every design in the search.")
     final_epochs: Positive = Field(40, description="Epochs of the designs that are built.")
     batch: Positive = Field(1024, description="Events per training step.")
-    learning_rate: float = Field(4e-3, gt=0, lt=1, description="Adam's learning rate at the start; it falls as a cosine.")
+    learning_rate: float = Field(
+        4e-3, gt=0, lt=1, description="Adam's learning rate at the start; it falls as a cosine."
+    )
     population: Positive = Field(32, description="Designs trained together in one graph.")
 
 
@@ -179,7 +197,9 @@ class Space(_Part):
     kernel: tuple[str, ...] = Field(
         ("binary", "ternary", *(f"quantized_bits({b})" for b in (2, 3, 4, 5, 6))), description="Kernel formats."
     )
-    bias: tuple[str, ...] = Field(("quantized_bits(4)", "quantized_bits(6)", "quantized_bits(8)"), description="Bias formats.")
+    bias: tuple[str, ...] = Field(
+        ("quantized_bits(4)", "quantized_bits(6)", "quantized_bits(8)"), description="Bias formats."
+    )
     activation: tuple[str, ...] = Field(
         tuple(f"quantized_relu({b})" for b in (2, 3, 4, 5, 6)), description="Activation formats."
     )
@@ -196,7 +216,9 @@ class Search(_Part):
     rounds: Positive = Field(2, description="Rounds of propose, train, build, synthesise, calibrate.")
     trials: Positive = Field(64, description="Designs trained in each round.")
     builds: Positive = Field(3, description="Designs built and synthesised in each round.")
-    patience: Positive | None = Field(None, description="Stop when the chosen design has not improved for so many rounds.")
+    patience: Positive | None = Field(
+        None, description="Stop when the chosen design has not improved for so many rounds."
+    )
     seed: int = Field(1, ge=0, description="Seed of proposals and training.")
 
 
@@ -211,7 +233,9 @@ class Synth(_Part):
 class Task(_Part):
     """The whole of task.yaml."""
 
-    network: str = Field("network.py", description="Python file with `network()`, a plain Keras model; relative to the folder.")
+    network: str = Field(
+        "network.py", description="Python file with `network()`, a plain Keras model; relative to the folder."
+    )
     data: Data = Field(Data(), description="Events and input words.")
     operating_point: Operating = Field(Operating(), description="The trigger's operating point.")
     target: Target = Field(Target(), description="Part, clock, tools.")
@@ -251,7 +275,9 @@ def parse_text(text: str, path: Path) -> Task:
         raise BadInput(f"{path}: {_one_line(error)}") from None
     _check_classes(task, path)
     if task.data.train + task.data.validation >= 1:
-        raise BadInput(f"{path}: data.train + data.validation = {task.data.train + task.data.validation:g} leaves no test sample")
+        raise BadInput(
+            f"{path}: data.train + data.validation = {task.data.train + task.data.validation:g} leaves no test sample"
+        )
     return task
 
 
@@ -285,7 +311,9 @@ def _check_classes(task: Task, path: Path) -> None:
         names = getattr(task.operating_point, key)
         for name in names:
             if name not in known:
-                raise BadInput(f"{path}: operating_point.{key}: {name!r} is no class; data.classes has {', '.join(known)}")
+                raise BadInput(
+                    f"{path}: operating_point.{key}: {name!r} is no class; data.classes has {', '.join(known)}"
+                )
         if not names:
             raise BadInput(f"{path}: operating_point.{key}: no class named; data.classes has {', '.join(known)}")
     both = set(task.operating_point.signal) & set(task.operating_point.background)

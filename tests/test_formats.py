@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from tests_support import grid
 
 from flow.formats import Binary, Fixed, Relu, Ternary, best_integer, parse
-from tests_support import grid
 
 FORMATS = [
     *(Fixed(bits, integer) for bits in (2, 3, 4, 8, 16) for integer in (-2, 0, 3)),

@@ -26,7 +26,11 @@ def space_of(text: str = ""):
 def space() -> SearchSpace:
     rng = np.random.default_rng(0)
     weights = {l.name: (rng.normal(0, 0.3, (l.n_in, l.n_out)), rng.normal(0, 0.1, l.n_out)) for l in TOPOLOGY.layers}
-    values = {"input": rng.normal(0, 1, (500, 4)), "fc0": np.abs(rng.normal(0, 1, (500, 6))), "out": rng.normal(0, 1, (500, 3))}
+    values = {
+        "input": rng.normal(0, 1, (500, 4)),
+        "fc0": np.abs(rng.normal(0, 1, (500, 6))),
+        "out": rng.normal(0, 1, (500, 3)),
+    }
     return build_space(space_of(), TOPOLOGY, weights, values, PATH)
 
 

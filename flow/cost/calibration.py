@@ -50,7 +50,11 @@ class Regression:
         mean = covariance @ (prior @ np.asarray(self.mean) + weighted.T @ y)
         covariance = (covariance + covariance.T) / 2
         return Regression(
-            self.features, tuple(mean.tolist()), tuple(map(tuple, covariance.tolist())), self.noise, self.reports + len(y)
+            self.features,
+            tuple(mean.tolist()),
+            tuple(map(tuple, covariance.tolist())),
+            self.noise,
+            self.reports + len(y),
         )
 
     def to_json(self) -> dict:

@@ -115,7 +115,9 @@ def predict_by_layer(model: CostModel, topology: Topology, design: Design, word:
     return {name: {"lut": float(l), "ff": float(f)} for name, l, f in zip(names, lut, ff)}
 
 
-def predict_traced(model: CostModel, lut: float, register_bits: float, cycles: int, clock_ns: float) -> dict[str, Figure]:
+def predict_traced(
+    model: CostModel, lut: float, register_bits: float, cycles: int, clock_ns: float
+) -> dict[str, Figure]:
     """What a tool will report of a traced design: the tracer's counts, corrected by the reports so far."""
     return _figures(
         Fidelity.TRACED,

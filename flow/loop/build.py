@@ -27,7 +27,12 @@ PROJECT_VECTORS = 1000  # vectors that travel with a project
 
 
 def trace_all(
-    context: Context, ground: Ground, model: cost.CostModel, number: int, step: Step, rows: Sequence[tuple[Design, str, int, dict]]
+    context: Context,
+    ground: Ground,
+    model: cost.CostModel,
+    number: int,
+    step: Step,
+    rows: Sequence[tuple[Design, str, int, dict]],
 ) -> tuple[Built, ...]:
     """Price trained designs from their real weights. `rows`: design, name, member of `step`, physics figures."""
     found = []
@@ -170,7 +175,9 @@ def _verify(context: Context, ground: Ground, item: Built, project: Path) -> dic
             first = model.get_layer(ground.topology.names[0])
             kernel, _ = qkeras_model.quantized_weights(first)
             seed = context.task.search.seed
-            words = verify.vectors(ground.scaling, ground.words("test"), RANDOM_VECTORS, seed, item.design.input, kernel)
+            words = verify.vectors(
+                ground.scaling, ground.words("test"), RANDOM_VECTORS, seed, item.design.input, kernel
+            )
             few = verify.vectors(
                 ground.scaling, ground.words("test")[:RTL_VECTORS], RANDOM_VECTORS, seed, item.design.input, kernel
             )
@@ -189,7 +196,10 @@ def _verify(context: Context, ground: Ground, item: Built, project: Path) -> dic
             parts = in_parallel(jobs, 2)
             for part in parts:
                 verify.require(part)
-            return {"pairs": [pair for part in parts for pair in part.to_json()["pairs"]], "float32_deviation": deviation}, {}
+            return {
+                "pairs": [pair for part in parts for pair in part.to_json()["pairs"]],
+                "float32_deviation": deviation,
+            }, {}
 
     return context.store.step("equivalence", inputs, compute).result
 
@@ -248,4 +258,3 @@ def _source_digest(project: Path, names: Sequence[str]) -> str:
     metadata = json.loads((project / "metadata.json").read_text())["files"]
     files = sorted(name for name in metadata if any(name == n or name.startswith(f"{n}/") for n in names))
     return digest_of({name: file_digest(project / name) for name in files})
-

@@ -89,4 +89,3 @@ class Context:
 
 def scaling_of(result: dict) -> InputScaling:
     return InputScaling.from_json(result["scaling"])
-

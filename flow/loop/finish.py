@@ -56,7 +56,9 @@ def open_test(context: Context, ground: Ground, state: State, best: Built | None
                     point = {key: result["figures"][name][f"{key}_efficiency"] for key in ("signal", "background")}
                     result["roc"][name] = _roc(scores, truths["test"], ground) | {"point": point}
                     threshold = set_threshold(
-                        discriminant(outputs["validation"], ground.physics.point), truths["validation"].labels, ground.physics.point
+                        discriminant(outputs["validation"], ground.physics.point),
+                        truths["validation"].labels,
+                        ground.physics.point,
                     )
                     result["roc"][name]["threshold"] = threshold.value
             return result, {}
@@ -165,7 +167,9 @@ def _round(done: Round, limits, clock: float, metric: str) -> dict:
             for item in done.built
         ],
         "prediction_error": {name: {"value": value, "unit": "", "fidelity": "model"} for name, value in errors.items()},
-        "prediction_error_traced": {n: {"value": value, "unit": "", "fidelity": "traced"} for n, value in traced.items()},
+        "prediction_error_traced": {
+            n: {"value": value, "unit": "", "fidelity": "traced"} for n, value in traced.items()
+        },
         "calibration": {
             name: {
                 "before": dict(zip(getattr(done.before, name).features, getattr(done.before, name).mean)),
@@ -244,7 +248,9 @@ def _chosen(context: Context, ground: Ground, state: State, best: Built, test: M
         "round": best.round,
         "design": best.design.to_json(),
         "formats": best.design.to_json()["layers"],
-        "figures": _json(best.physics) | _json(reported) | _json({k: best.predicted["model"][k] for k in ("bits", "ebops", "energy")}),
+        "figures": _json(best.physics)
+        | _json(reported)
+        | _json({k: best.predicted["model"][k] for k in ("bits", "ebops", "energy")}),
         "test": test,
         "inside_budget": inside(reported, context.limits),
         "margins": {
@@ -288,5 +294,3 @@ def _equivalence(state: State) -> dict:
         "pairs": pairs,
         "float32_deviation": deviation,
     }
-
-

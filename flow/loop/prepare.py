@@ -120,7 +120,9 @@ def read_topology(context: Context) -> Topology:
     return Topology.from_json(context.store.step("network", inputs, compute).result["layers"])
 
 
-def train_step(context: Context, name: str, ground_key: dict, designs, start, epochs, samples, topology, physics) -> Step:
+def train_step(
+    context: Context, name: str, ground_key: dict, designs, start, epochs, samples, topology, physics
+) -> Step:
     """Train designs as a step: `start` is (its key, weights), `samples` a function that gives train and validation."""
     from flow.train.schedule import Schedule
 
@@ -166,7 +168,9 @@ def baseline_designs(ground: Ground) -> dict[str, Design]:
                 (
                     layer.name,
                     LayerDesign(
-                        best_integer(kernel, bits, "quantized_bits"), best_integer(bias, bits, "quantized_bits"), activation
+                        best_integer(kernel, bits, "quantized_bits"),
+                        best_integer(bias, bits, "quantized_bits"),
+                        activation,
                     ),
                 )
             )
@@ -197,7 +201,11 @@ def range_samples(topology: Topology, data: Step, weights) -> dict[str, np.ndarr
 
 
 def _space(context: Context, topology: Topology, data: Step, floating: Step) -> SearchSpace:
-    inputs = {"float": floating.key, "space": context.task.space.model_dump(mode="json"), "topology": topology.to_json()}
+    inputs = {
+        "float": floating.key,
+        "space": context.task.space.model_dump(mode="json"),
+        "topology": topology.to_json(),
+    }
 
     def compute():
         weights = member_weights(topology, floating.arrays, 0)

@@ -48,7 +48,9 @@ def shortlist(context: Context, ground: Ground, state: State, number: int) -> tu
     task = context.task
     metric = task.objective.maximize
     tried = {item.design.digest for item in state.built}
-    trials = {t.design.digest: t for t in state.trials if t.state is TrialState.TRAINED and t.design.digest not in tried}
+    trials = {
+        t.design.digest: t for t in state.trials if t.state is TrialState.TRAINED and t.design.digest not in tried
+    }
     candidates = [
         Candidate(digest, trial.figures[metric], predicted(context, ground, state.model, trial.design))
         for digest, trial in trials.items()
@@ -105,7 +107,8 @@ def now(context: Context, ground: Ground, state: State) -> dict[str, dict[str, F
     clock = context.task.target.clock_ns
     reported = {item.design.digest: item.reported(clock) for item in state.built}
     return {
-        trial.design.digest: predicted(context, ground, state.model, trial.design) | reported.get(trial.design.digest, {})
+        trial.design.digest: predicted(context, ground, state.model, trial.design)
+        | reported.get(trial.design.digest, {})
         for trial in state.trials
     }
 
@@ -140,7 +143,9 @@ def _propose(context: Context, ground: Ground, state: State, size: int) -> list[
             seen = {tuple(sorted(chosen.items())) for chosen in first}
             # Seeded anew for each batch, so that a resumed search proposes what an undisturbed one would.
             seed = task.search.seed * 1_000_003 + len(state.trials)
-            rest = strategy(task.search.strategy)(parameters, past, size - len(first), seed) if size > len(first) else []
+            rest = (
+                strategy(task.search.strategy)(parameters, past, size - len(first), seed) if size > len(first) else []
+            )
             return {"proposed": first + [c for c in rest if tuple(sorted(c.items())) not in seen]}, {}
 
     return context.store.step("proposals", inputs, compute).result["proposed"]

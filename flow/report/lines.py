@@ -42,7 +42,9 @@ def lines(summary: Mapping, step: str) -> list[str]:
     found.append("trials: " + ", ".join(f"{n} {state}" for state, n in counts.items()))
     for row in summary["rounds"]:
         errors = ", ".join(f"{n} {e['value']:.1%}" for n, e in row["prediction_error"].items())
-        found.append(f"round {row['round']}: {len(row['built'])} built; mean prediction error (model against synth): {errors}")
+        found.append(
+            f"round {row['round']}: {len(row['built'])} built; mean prediction error (model against synth): {errors}"
+        )
     if summary.get("stand_in"):
         found.append("physics figures are of jets made with Pythia, a stand-in for the public set")
     base = summary.get("float", {}).get("figures", {})
@@ -55,7 +57,9 @@ def lines(summary: Mapping, step: str) -> list[str]:
     found += _chosen(summary, metric)
     pairs = summary["equivalence"]["pairs"]
     if pairs:
-        said = ", ".join(f"{name} {row['vectors']} vectors {row['mismatches']} mismatches" for name, row in pairs.items())
+        said = ", ".join(
+            f"{name} {row['vectors']} vectors {row['mismatches']} mismatches" for name, row in pairs.items()
+        )
         found.append(f"equivalence: {said}")
     found.append(f"page: {summary['folder']}/index.html")
     return found
@@ -84,5 +88,7 @@ def _chosen(summary: Mapping, metric: str) -> list[str]:
     for name, row in best["margins"].items():
         found.append(f"  {name}: {row['value']:g} of {row['limit']:g}, margin {row['margin']:g}")
     if best.get("test"):
-        found.append(f"  on the test sample: {figure(best['test']['accuracy'])}, {figure(best['test']['signal_efficiency'])}")
+        found.append(
+            f"  on the test sample: {figure(best['test']['accuracy'])}, {figure(best['test']['signal_efficiency'])}"
+        )
     return found

@@ -5,7 +5,19 @@ from typing import Any
 from flow.formats import Fixed, Format, parse
 from flow.report.blocks import Cell, Table
 from flow.report.values import (
-    ABSENT, at, compact, figure_cell, known, label, number, percent, source, stage, unit_of, value, word,
+    ABSENT,
+    at,
+    compact,
+    figure_cell,
+    known,
+    label,
+    number,
+    percent,
+    source,
+    stage,
+    unit_of,
+    value,
+    word,
 )  # fmt: skip
 
 COMPARED = ("lut", "ff", "latency_ns")

@@ -12,7 +12,5 @@ def propose(parameters: Mapping[str, tuple[str, ...]], past: Sequence[Past], n: 
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        sampler = optuna.samplers.TPESampler(
-            seed=seed, n_startup_trials=8, multivariate=True, constant_liar=True
-        )
+        sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=8, multivariate=True, constant_liar=True)
     return ask(sampler, parameters, past, n)

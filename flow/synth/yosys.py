@@ -213,7 +213,9 @@ def _layer_counts(blocks: dict) -> list[str]:
     lines = [f"tee -o {LAYERS} log layers {len(blocks)}"]
     for position, (name, block) in enumerate(blocks.items()):
         cells = [f"c:*_inst_{module}.*" for module in block["modules"]]
-        wires = [pattern for module in block["modules"] for pattern in (f"w:INTERNAL_{module}_inp", f"w:*_inst_{module}.*")]
+        wires = [
+            pattern for module in block["modules"] for pattern in (f"w:INTERNAL_{module}_inp", f"w:*_inst_{module}.*")
+        ]
         wires += [f"w:{register}" for register in block["registers"]]
         wires += ["w:model_inp_reg"] if position == 0 else []
         wires += ["w:model_out"] if position == len(blocks) - 1 else []

@@ -26,7 +26,9 @@ def read_network(path: Path, n_in: int, n_out: int) -> Topology:
         if kind != "Dense":
             raise BadInput(f"{path}: layer {layer.name}: {kind} is not supported; supported: {SUPPORTED}")
         if not layer.use_bias:
-            raise BadInput(f"{path}: layer {layer.name}: a Dense layer without bias is not supported; leave use_bias=True")
+            raise BadInput(
+                f"{path}: layer {layer.name}: a Dense layer without bias is not supported; leave use_bias=True"
+            )
         activation = layer.activation.__name__
         layers.append(Dense(layer.name, int(layer.kernel.shape[0]), int(layer.units), activation))
     _check(layers, path, n_in, n_out)
@@ -50,7 +52,9 @@ def _call(path: Path):
     except Exception as error:  # whatever the user's own code raises is the user's to mend
         frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
         line = error.lineno if isinstance(error, SyntaxError) else (frames[-1].lineno if frames else 0)
-        raise BadInput(f"{path}, line {line}: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}") from None
+        raise BadInput(
+            f"{path}, line {line}: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+        ) from None
     import keras
 
     if not isinstance(model, keras.Model):
@@ -63,7 +67,9 @@ def _check(layers: list[Dense], path: Path, n_in: int, n_out: int) -> None:
         raise BadInput(f"{path}: the network has no Dense layer; supported: {SUPPORTED}")
     for layer in layers[:-1]:
         if layer.activation != "relu":
-            raise BadInput(f"{path}: layer {layer.name}: activation {layer.activation!r} is not supported; supported: {SUPPORTED}")
+            raise BadInput(
+                f"{path}: layer {layer.name}: activation {layer.activation!r} is not supported; supported: {SUPPORTED}"
+            )
     if layers[-1].activation != "linear":
         raise BadInput(
             f"{path}: layer {layers[-1].name}: activation {layers[-1].activation!r} on the last layer;"

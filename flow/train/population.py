@@ -95,7 +95,9 @@ class _Engine:
         self.keep = {l.name: np.array([1.0 if d is None else d[l.name].keep for d in designs]) for l in topology.layers}
         starts = [member.start or random_weights(topology, schedule.seed + i) for i, member in enumerate(members)]
         self.kernels = [tf.constant(np.stack([s[l.name][0] for s in starts]), tf.float32) for l in topology.layers]
-        self.biases = [tf.constant(np.stack([s[l.name][1] for s in starts])[:, None], tf.float32) for l in topology.layers]
+        self.biases = [
+            tf.constant(np.stack([s[l.name][1] for s in starts])[:, None], tf.float32) for l in topology.layers
+        ]
         self.masks = [tf.ones_like(k) for k in self.kernels]
         self.moments = [tf.zeros_like(v) for v in 2 * (self.kernels + self.biases)]
         self.rate = schedule.learning_rate

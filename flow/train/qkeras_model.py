@@ -37,9 +37,7 @@ def build(topology: Topology, design: Design, scaling: InputScaling, weights: We
 
     inputs = keras.Input((topology.n_in,), name="words")
     shape = (topology.n_in,)
-    offset = keras.layers.Normalization(
-        axis=-1, mean=np.asarray(scaling.offsets), variance=np.ones(shape), name=OFFSET
-    )
+    offset = keras.layers.Normalization(axis=-1, mean=np.asarray(scaling.offsets), variance=np.ones(shape), name=OFFSET)
     values = QActivation(_quantizer(design.input), name=GRID)(offset(inputs))
     for layer in topology.layers:
         item = design[layer.name]
@@ -85,7 +83,9 @@ def reference(model, words: np.ndarray) -> dict[str, np.ndarray]:
                     )
                 values = values @ kernel + bias
             case other:
-                raise BadInput(f"layer {layer.name}: {other} is not supported; known: Normalization, QActivation, QDense")
+                raise BadInput(
+                    f"layer {layer.name}: {other} is not supported; known: Normalization, QActivation, QDense"
+                )
         outputs[layer.name] = values
     return outputs
 

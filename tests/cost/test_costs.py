@@ -19,7 +19,10 @@ WORD = Fixed(13, 5)
 def design(kernel=Fixed(4, 0), keep=1.0, activation=Relu(4, 1)) -> Design:
     return Design(
         Fixed(8, 2),
-        tuple((l.name, LayerDesign(kernel, Fixed(6, 0), activation if l.activation == "relu" else None, keep)) for l in TOPOLOGY.layers),
+        tuple(
+            (l.name, LayerDesign(kernel, Fixed(6, 0), activation if l.activation == "relu" else None, keep))
+            for l in TOPOLOGY.layers
+        ),
     )
 
 
@@ -84,7 +87,10 @@ def test_a_report_of_one_kind_says_little_of_another():
 def test_reports_without_layers_count_by_their_totals():
     row = dataclasses.replace(reported(design(), 1.5), by_layer={})
     after = rtl.calibrated(rtl.prior(), TOPOLOGY, WORD, [row])
-    assert rtl.predict(after, TOPOLOGY, design(), WORD, 5.0)["lut"].value > rtl.predict(rtl.prior(), TOPOLOGY, design(), WORD, 5.0)["lut"].value
+    assert (
+        rtl.predict(after, TOPOLOGY, design(), WORD, 5.0)["lut"].value
+        > rtl.predict(rtl.prior(), TOPOLOGY, design(), WORD, 5.0)["lut"].value
+    )
 
 
 def test_the_state_is_readable_json():

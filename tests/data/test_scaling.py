@@ -29,7 +29,9 @@ def test_words_are_on_the_grid_and_standardised():
     assert np.all(np.abs(centred.mean(axis=0)) < 0.15)
     assert np.all((centred.std(axis=0) > 0.68) & (centred.std(axis=0) < 1.45))
     assert all(o / 0.25 == int(o / 0.25) for o in scaling.offsets)
-    np.testing.assert_allclose(words / np.exp2(scaling.exponents), features(), atol=0.5 * 2.0**-7 * 2.0 ** max(-e for e in scaling.exponents))
+    np.testing.assert_allclose(
+        words / np.exp2(scaling.exponents), features(), atol=0.5 * 2.0**-7 * 2.0 ** max(-e for e in scaling.exponents)
+    )
 
 
 def test_scaling_comes_back_from_json():

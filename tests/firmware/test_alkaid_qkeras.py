@@ -55,7 +55,9 @@ def test_quantizing_is_exact_for_sums_of_random_range_and_for_constants(seed):
                 assert (expected == outputs.low).all()
                 continue
             comb = trace(inputs, outputs)
-            np.testing.assert_array_equal(comb.predict(values, n_threads=1), expected, err_msg=f"{form} {low} {high} {step} {shift}")
+            np.testing.assert_array_equal(
+                comb.predict(values, n_threads=1), expected, err_msg=f"{form} {low} {high} {step} {shift}"
+            )
 
 
 def test_quantizing_to_a_weight_format_is_refused():
@@ -99,7 +101,10 @@ def test_alkaid_traces_a_whole_model_by_the_plug_in():
         (lambda: qkeras.QDense(2, kernel_quantizer=qkeras.quantized_bits(4, 0, alpha="auto"), use_bias=False), "alpha"),
         (
             lambda: qkeras.QDense(
-                2, kernel_quantizer=qkeras.quantized_bits(4, 0, alpha=1), use_bias=False, activation="quantized_relu(4,1)"
+                2,
+                kernel_quantizer=qkeras.quantized_bits(4, 0, alpha=1),
+                use_bias=False,
+                activation="quantized_relu(4,1)",
             ),
             "activation inside QDense",
         ),

@@ -146,7 +146,9 @@ def test_another_rounding_is_seen_in_the_layer_that_rounds(project, monkeypatch)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("block, layer", [("fc0", "fc0_relu"), pytest.param("logits", "logits", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "block, layer", [("fc0", "fc0_relu"), pytest.param("logits", "logits", marks=pytest.mark.slow)]
+)
 def test_an_edit_of_one_operator_is_found_in_its_block(project, tmp_path, block, layer):
     folder, _, words, expected = project
     shutil.copytree(folder, tmp_path / "project", ignore=shutil.ignore_patterns("sim"))
@@ -190,7 +192,9 @@ def test_neurons_that_nothing_reads_are_not_built(tmp_path):
     expected = qkeras_model.reference(model, words)
     assert rtl.first_difference(traced.run(words), expected) is None
     rtl.write(traced, tmp_path, "tagger", "xcvu9p", 5.0)
-    assert [row["element"] for row in json.loads((tmp_path / "rtl.json").read_text())["blocks"]["fc0"]["outputs"]].count(2) == 0
+    assert [
+        row["element"] for row in json.loads((tmp_path / "rtl.json").read_text())["blocks"]["fc0"]["outputs"]
+    ].count(2) == 0
 
 
 def test_logits_that_depend_on_nothing_are_refused():

@@ -83,7 +83,10 @@ def tools_in(out: Path) -> list[int]:
     found = []
     for path in Path("/proc").glob("[0-9]*"):
         try:
-            if Path(os.readlink(path / "cwd")).is_relative_to(out) and (path / "stat").read_text().split(") ")[1][0] != "Z":
+            if (
+                Path(os.readlink(path / "cwd")).is_relative_to(out)
+                and (path / "stat").read_text().split(") ")[1][0] != "Z"
+            ):
                 found.append(int(path.name))
         except OSError:
             pass

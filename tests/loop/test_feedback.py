@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from loop.running import ROOT, TINY, copy_without, result
 
 from flow.cost import rtl as cost
 from flow.formats import parse
@@ -17,7 +18,6 @@ from flow.study import State, Trial, pasts
 from flow.synth import yosys
 from flow.task import Space
 from flow.topology import Dense, Topology
-from loop.running import ROOT, TINY, copy_without, result
 
 TOPOLOGY = Topology((Dense("fc0", 16, 32, "relu"), Dense("fc1", 32, 32, "relu"), Dense("logits", 32, 5, "linear")))
 WORD = parse("quantized_bits(13,5)")
@@ -28,8 +28,12 @@ STRONGER = {"quantized_bits": 3.0, "ternary": 1.5, "binary": 1.0}
 
 def make_space():
     random = np.random.default_rng(1)
-    weights = {l.name: (random.normal(0, 0.3, (l.n_in, l.n_out)), random.normal(0, 0.1, l.n_out)) for l in TOPOLOGY.layers}
-    values = {"input": random.normal(0, 1, (500, 16))} | {l.name: random.normal(0, 1, (500, l.n_out)) for l in TOPOLOGY.layers}
+    weights = {
+        l.name: (random.normal(0, 0.3, (l.n_in, l.n_out)), random.normal(0, 0.1, l.n_out)) for l in TOPOLOGY.layers
+    }
+    values = {"input": random.normal(0, 1, (500, 16))} | {
+        l.name: random.normal(0, 1, (500, l.n_out)) for l in TOPOLOGY.layers
+    }
     return build_space(Space(), TOPOLOGY, weights, values, Path("task.yaml"))
 
 
@@ -128,7 +132,9 @@ def test_the_choice_changes():
 
     def built(of: cost.CostModel) -> str:
         candidates = [
-            Candidate(design.digest, figure("accuracy", value, Fidelity.MEASURED, error=0.003), {"lut": lut(of, design)})
+            Candidate(
+                design.digest, figure("accuracy", value, Fidelity.MEASURED, error=0.003), {"lut": lut(of, design)}
+            )
             for design, value in ((fixed, 0.75), (ternary, 0.74))
         ]
         return choose(candidates, limits, 0.72, "lut", 1)[0].digest
@@ -164,7 +170,10 @@ def test_the_loop_is_steered_by_reports(tmp_path, undisturbed, monkeypatch):
     out, seen = copy_without(undisturbed, tmp_path / "tiny", "synth"), []
     first = result(undisturbed)["rounds"][0]["built"]
     kinds = [
-        {parse(layer["kernel"]).kind for layer in json.loads((undisturbed / row["digest"] / "design.json").read_text())["layers"].values()}
+        {
+            parse(layer["kernel"]).kind
+            for layer in json.loads((undisturbed / row["digest"] / "design.json").read_text())["layers"].values()
+        }
         for row in first
     ]
     assert DOUBLED in set.union(*kinds), "the first round builds no design of the doubled kind"

@@ -3,9 +3,9 @@
 import os
 
 import pytest
+from loop.running import TINY, Watched, copy_without, figures, flow, one_line, steps, tools_in
 
 from flow.store import locked
-from loop.running import TINY, Watched, copy_without, figures, flow, one_line, steps, tools_in
 
 pytestmark = pytest.mark.slow
 
@@ -14,7 +14,9 @@ HEAVY = ("tensorflow", "keras", "hls4ml", "alkaid", "optuna", "matplotlib")
 
 def heavy_imports(done) -> list[str]:
     """The heavy packages that a command under `-X importtime` has imported."""
-    names = {line.rsplit("|", 1)[-1].strip().split(".")[0] for line in done.stderr.splitlines() if "import time:" in line}
+    names = {
+        line.rsplit("|", 1)[-1].strip().split(".")[0] for line in done.stderr.splitlines() if "import time:" in line
+    }
     assert "flow" in names
     return sorted(names & set(HEAVY))
 
@@ -32,7 +34,7 @@ def test_killed_again_and_again(tmp_path, undisturbed):
         ("epochs:", True),
         ("tracing", True),
         ("training trials", True),
-        ("building projects", True),
+        ("building", True),
         ("tool", False),  # a compiler, which goes on by itself
         ("tool", True),
         ("synthesising", False),

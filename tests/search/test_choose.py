@@ -24,7 +24,9 @@ def test_probability_of_limits():
 
 
 def test_expected_improvement():
-    assert expected_improvement(figure("accuracy", 0.7, Fidelity.MEASURED, error=0.01), 0.7) == pytest.approx(0.00399, abs=1e-5)
+    assert expected_improvement(figure("accuracy", 0.7, Fidelity.MEASURED, error=0.01), 0.7) == pytest.approx(
+        0.00399, abs=1e-5
+    )
     assert expected_improvement(figure("accuracy", 0.8, Fidelity.MEASURED, error=1e-6), 0.7) == pytest.approx(0.1)
 
 

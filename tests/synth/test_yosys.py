@@ -11,7 +11,17 @@ from flow.synth import yosys
 from flow.synth.report import Report, Stage, Status
 
 PART = "xcvu9p-flga2104-2-e"
-CELLS = {"LUT2": 10, "LUT6": 5, "FDRE": 20, "CARRY4": 3, "DSP48E2": 1, "RAMB18E2": 1, "RAMB36E2": 2, "SRL16E": 4, "INV": 2}
+CELLS = {
+    "LUT2": 10,
+    "LUT6": 5,
+    "FDRE": 20,
+    "CARRY4": 3,
+    "DSP48E2": 1,
+    "RAMB18E2": 1,
+    "RAMB36E2": 2,
+    "SRL16E": 4,
+    "INV": 2,
+}
 STAT = json.dumps({"design": {"num_cells_by_type": CELLS}})
 LOG = "Yosys 0.70 (git sha1 28ba3cb92)\nEnd of script. Logfile hash\n"
 TIMING = "Latest arrival time in 'top' is 3210:\nEnd of script. Logfile hash\n"
@@ -26,7 +36,15 @@ def parse(stat_text=STAT, log_text=LOG, layers_text=LAYERS, timing_text=TIMING):
 
 def test_a_complete_answer_is_read():
     report = parse()
-    assert (report.lut, report.ff, report.dsp, report.bram_18k, report.uram, report.srl, report.carry) == (15, 20, 1, 5, 0, 4, 3)
+    assert (report.lut, report.ff, report.dsp, report.bram_18k, report.uram, report.srl, report.carry) == (
+        15,
+        20,
+        1,
+        5,
+        0,
+        4,
+        3,
+    )
     assert report.critical_path_ns == 3.21 and report.tool_version == "0.70"
     assert report.stage is Stage.SYNTH and report.status is Status.OK
     assert report.by_layer["fc0"]["lut"] == 12 and report.by_layer["shared"]["lut"] == 3
@@ -39,7 +57,10 @@ def test_a_report_goes_to_json_and_back():
     assert Report.from_json(json.loads(json.dumps(report.to_json()))) == report
 
 
-@pytest.mark.parametrize("key, value", [("lut", -1), ("lut", "12"), ("ff", True), ("stage", "none"), ("wns_ns", "x"), ("latency_cycles", [1])])
+@pytest.mark.parametrize(
+    "key, value",
+    [("lut", -1), ("lut", "12"), ("ff", True), ("stage", "none"), ("wns_ns", "x"), ("latency_cycles", [1])],
+)
 def test_a_damaged_report_names_the_field(key, value):
     with pytest.raises(BadInput, match=f"file.json: field '{key}'"):
         Report.from_json({**parse().to_json(), key: value}, "file.json")

@@ -3,7 +3,17 @@
 import numpy as np
 import pytest
 
-from flow.train.evaluate import OperatingPoint, Truth, accuracy, auc_error, aucs, discriminant, evaluate, operating_point, set_threshold
+from flow.train.evaluate import (
+    OperatingPoint,
+    Truth,
+    accuracy,
+    auc_error,
+    aucs,
+    discriminant,
+    evaluate,
+    operating_point,
+    set_threshold,
+)
 
 POINT = OperatingPoint((1,), (0,), 0.1)
 
@@ -97,5 +107,13 @@ def test_every_figure_has_an_error():
     logits = rng.normal(0, 1, (2000, 3)) + 2 * np.eye(3)[labels]
     point = OperatingPoint((1, 2), (0,), 0.05)
     figures = evaluate(logits, Truth.of(labels, np.arange(2000)), point, ("a", "b", "c"))
-    assert set(figures) == {"accuracy", "auc_a", "auc_b", "auc_c", "mean_auc", "signal_efficiency", "background_efficiency"}
+    assert set(figures) == {
+        "accuracy",
+        "auc_a",
+        "auc_b",
+        "auc_c",
+        "mean_auc",
+        "signal_efficiency",
+        "background_efficiency",
+    }
     assert all(figure.error is not None and figure.fidelity.value == "measured" for figure in figures.values())

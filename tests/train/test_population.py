@@ -9,12 +9,13 @@ from flow.topology import Dense, Topology
 
 tf = pytest.importorskip("tensorflow")
 
+from tests_support import grid  # noqa: E402
+
 from flow.data.scaling import InputScaling  # noqa: E402
 from flow.train import qkeras_model  # noqa: E402
 from flow.train.population import Member, logits, random_weights, train  # noqa: E402
 from flow.train.quantizers import Formats, quantize_kernel, quantize_relu  # noqa: E402
 from flow.train.schedule import Schedule  # noqa: E402
-from tests_support import grid  # noqa: E402
 
 TOPOLOGY = Topology((Dense("fc0", 4, 6, "relu"), Dense("fc1", 6, 5, "relu"), Dense("out", 5, 3, "linear")))
 KERNELS = [Fixed(2, 0), Fixed(3, -1), Fixed(6, 1), Ternary(-1), Ternary(0), Binary(-2), Fixed(8, 0)]
@@ -26,7 +27,8 @@ def designs() -> list[Design]:
     for i, kernel in enumerate(KERNELS):
         relu = RELUS[i % len(RELUS)]
         layers = tuple(
-            (l.name, LayerDesign(kernel, Fixed(5, 0), relu if l.activation == "relu" else None)) for l in TOPOLOGY.layers
+            (l.name, LayerDesign(kernel, Fixed(5, 0), relu if l.activation == "relu" else None))
+            for l in TOPOLOGY.layers
         )
         found.append(Design(Fixed(4 + i, 2), layers))
     return found
