@@ -23,11 +23,11 @@ setup: $(BASE) ## set up the virtual environment
 $(BASE): setup.cfg pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) not found; set PYTHON to a Python 3.11"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e .
+	$(VENV)/bin/python -m pip install -qq --disable-pip-version-check -e .
 	@touch $@
 
 $(TEST): $(BASE)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
+	$(VENV)/bin/python -m pip install -qq --disable-pip-version-check -e '.[test]'
 	@touch $@
 
 flow: $(BASE) ## run the whole loop: train, search, convert, synthesise, feed back, report

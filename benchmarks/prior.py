@@ -24,7 +24,7 @@ from flow.synth import yosys
 from flow.train import qkeras_model
 from flow.train.designs import member_weights
 
-LOOSEN = 0.15  # how far another network's coefficients may be from these, relative
+LOOSEN = 0.3  # how far another network's coefficients may be from these, relative
 
 
 def main() -> None:

@@ -177,32 +177,37 @@ def test_a_yosys_that_cannot_be_run(task, out, tmp_path, named):
 # Synthesis.
 
 
+LOG, STAT, LAYERS = "synth/yosys.log", "synth/stat.json", "synth/by_layer.txt"
+FAILURES = {
+    "error": ((f"printf 'first\\nERROR: Module top is missing\\n' > {LOG}", "exit 1"), "Module top is missing"),
+    "error in the log": (
+        (f"printf 'first\\nERROR: Out of ideas\\n' > {LOG}", f"touch {STAT} {LAYERS}"),
+        "Out of ideas",
+    ),
+    "timeout": ((f"echo working > {LOG}", "sleep 300 & sleep 300"), "longer than 1 s"),
+    "truncated": (
+        (f"echo End of script. > {LOG}", f"printf '{{\"design\": {{\"num_c' > {STAT}", f"echo > {LAYERS}"),
+        "stat.json",
+    ),
+    "killed": (("kill -9 $$",), "Yosys"),
+    "nothing written": (("exit 0",), "Yosys"),
+}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "lines, timeout, said",
-    [
-        (("printf 'first\\nERROR: Module top is missing\\n' > synth/yosys.log", "exit 1"), None, "Module top is missing"),
-        (("printf 'first\\nERROR: Out of ideas\\n' > synth/yosys.log", "touch synth/stat.json synth/by_layer.txt"), None, "Out of ideas"),
-        (("echo working > synth/yosys.log", "sleep 300 & sleep 300"), "1 s", "longer than 1 s"),
-        (("echo End of script. > synth/yosys.log", "echo '{\"design\": {\"num_c' > synth/stat.json", "echo > synth/by_layer.txt"), None,
-         "stat.json"),
-        (("kill -9 $$",), None, "Yosys"),
-        (("exit 0",), None, "Yosys"),
-    ],
-    ids=["error", "error in the log", "timeout", "truncated", "killed", "nothing written"],
-)  # fmt: skip
-def test_yosys_fails(task, out, tmp_path, undisturbed, lines, timeout, said):
+@pytest.mark.parametrize("kind", FAILURES)
+def test_yosys_fails(task, out, tmp_path, undisturbed, kind):
     """Synthesis that fails for every design ends the run with its log; all that was computed before stays."""
     copy_without(undisturbed, out, "synth")
-    before = steps(out)
-    if timeout:
-        set_key(task, "synth.timeout", timeout)
+    before, (lines, said) = steps(out), FAILURES[kind]
+    if kind == "timeout":
+        set_key(task, "synth.timeout", "1 s")
     line = one_line(flow("run", task, "--out", out, FLOW_YOSYS=stand_in(tmp_path, *lines)), TOOL)
     assert said in line
-    if lines != ("exit 0",) and lines != ("kill -9 $$",):
+    if kind not in ("killed", "nothing written"):
         log, number = named_log(line)
         assert log.is_file()
-        if "ERROR" in lines[0]:
+        if kind.startswith("error"):
             assert number == 2 and "ERROR" in log.read_text().splitlines()[number - 1]
     for path in re.findall(rf"{re.escape(str(out))}[^\s:,)]*", line):
         assert Path(path).exists(), f"{path} is named and isn't there"
@@ -313,8 +318,8 @@ def test_a_full_disk(small_disk, undisturbed, step):
         filler.unlink()
         assert flow("data", "models/tiny", "--out", out).returncode == 0
         return
-    copy_without(undisturbed, out, *{"project": ("equivalence",), "csim": ("equivalence",), "rtl": ("equivalence",), "page": ()}.get(step, (step,)),
-                 projects=step != "project")  # fmt: skip
+    rebuilt = {"project": ["equivalence"], "csim": ["equivalence"], "rtl": ["equivalence"], "page": []}
+    copy_without(undisturbed, out, *rebuilt.get(step, [step]), projects=step != "project")
     if step == "recorded":
         (out / "study.db").unlink()
     for pattern in {"csim": ["*/hls/csim-*"], "rtl": ["*/rtl/sim/*"]}.get(step, []):
