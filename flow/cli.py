@@ -3,7 +3,9 @@
 import argparse
 import json
 import os
+import signal
 import sys
+import threading
 from pathlib import Path
 
 from flow import __version__
@@ -23,6 +25,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a command line; returns the exit status. A user's mistake is one line, never a traceback."""
     parser = _parser()
     options = parser.parse_args(arguments)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # batch systems end jobs so: as with Ctrl-C
     try:
         return options.command(options) or 0
     except FlowError as error:

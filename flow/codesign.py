@@ -15,7 +15,7 @@ from typing import Callable
 from flow.cost.rtl import prior
 from flow.errors import BadInput, BudgetMissed
 from flow.loop import finish
-from flow.loop.build import convert_all, synthesise_all, trace_all
+from flow.loop.build import check_tools, convert_all, synthesise_all, trace_all
 from flow.loop.context import Context
 from flow.loop.prepare import Ground, baseline_designs, lay_ground, read_data, train_baselines
 from flow.loop.rounds import convert, feed_back, search, shortlist
@@ -45,6 +45,8 @@ def run(folder: Path, out: Path | None = None, upto: Upto = Upto.REPORT, quiet: 
     no report shows a design inside the budget; Mismatch, ToolFailed and Storage as they occur.
     """
     context = Context.of(folder, out, quiet)
+    if upto in (Upto.CONVERT, Upto.SYNTH, Upto.REPORT):
+        check_tools()
     with locked(context.out):
         return _loop(context, upto)
 
@@ -59,11 +61,16 @@ def _loop(context: Context, upto: Upto) -> dict:
     if upto is Upto.TRAIN:
         return _save(context, ground, state)
     if upto in (Upto.SEARCH, Upto.CONVERT):
-        return _rounds(context, ground, state, upto, lambda: state.baselines)
+        return _rounds(context, ground, state, upto, lambda: _reported_baselines(context, ground, state))
     # The 6-bit baseline takes a tool longest: it is synthesised while the first round's trials are trained.
     first = convert_all(context, ground, state.baselines[:1])
     with background(lambda: synthesise_all(context, ground, first)) as reported:
         return _rounds(context, ground, state, upto, lambda: reported.result() + state.baselines[1:])
+
+
+def _reported_baselines(context: Context, ground: Ground, state: State) -> tuple:
+    """The uniform designs, the 6-bit one with its report."""
+    return synthesise_all(context, ground, convert_all(context, ground, state.baselines[:1])) + state.baselines[1:]
 
 
 def _rounds(context: Context, ground: Ground, state: State, upto: Upto, baselines: Callable[[], tuple]) -> dict:
@@ -144,7 +151,7 @@ def _save(context: Context, ground: Ground, state: State, best=None, test=None, 
     """Write the summary and the page, unless a finished run has nothing new to say."""
     best = best or finish.chosen(context, state)
     summary = finish.summary(context, ground, state, best, test) | {"finished": finished}
-    told = {key: value for key, value in summary.items() if key not in ("seconds", "commit")}
+    told = {key: value for key, value in summary.items() if key not in ("seconds", "commit", "folder", "commands")}
     path = context.out / RESULT
     old = read_result(context.out) or {}
     if old.get("told") == digest_of(told) and (context.out / "index.html").exists():
@@ -162,12 +169,18 @@ def _save(context: Context, ground: Ground, state: State, best=None, test=None, 
 
 def read_result(out: Path) -> dict | None:
     """The summary of a task's last run, None without one."""
+    path = out / RESULT
     try:
-        return json.loads((out / RESULT).read_text())
+        found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise BadInput(f"{path}: can't be read ({error.strerror})") from None
     except ValueError:
-        raise BadInput(f"{out / RESULT}: no JSON; remove it and run again") from None
+        found = None
+    if not isinstance(found, dict) or not {"task", "rounds", "trials", "metric", "equivalence"} <= set(found):
+        raise BadInput(f"{path}: not what a run leaves; remove it and run again")
+    return found
 
 
 def _added(old: dict[str, float], new: dict[str, float]) -> dict[str, float]:

@@ -173,8 +173,12 @@ def write_json(path: Path, value: Any) -> None:
 @contextmanager
 def locked(folder: Path):
     """Hold a task's folder: a second run on it is told so instead of mixing in. Freed when the process ends, however."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("a+") as stream:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        stream = (folder / "lock").open("a+")
+    except OSError as error:
+        raise Storage(f"{folder}: results can't be written there ({error.strerror})") from None
+    with stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -193,6 +197,8 @@ def locked(folder: Path):
 
 def _sweep(folder: Path) -> None:
     """Remove what a killed run left half done (its temporary folders; nobody else works here)."""
+    for scratch in (*folder.glob("*/rtl/sim/build-*"), *folder.glob("*/hls/csim-*.*[0-9]")):
+        shutil.rmtree(scratch, ignore_errors=True)
     for parent in (folder, folder / "steps"):
         for leftover in parent.glob(".*.*"):
             if leftover.is_dir():
@@ -203,6 +209,10 @@ def _sweep(folder: Path) -> None:
 
 def storage_error(error: OSError) -> Storage | None:
     """The one line for a full disk or a folder that can't be written; None for any other trouble."""
+    if isinstance(error, shutil.Error):  # copytree gathers what went wrong with each file
+        return Storage(
+            f"{error.args[0][0][1] if error.args and error.args[0] else 'copying'}: could not be written; run again to go on"
+        )
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EFBIG):
         return Storage(
             f"{error.filename or 'the disk'}: {os.strerror(error.errno)}; what was finished is kept, run again to go on"

@@ -5,12 +5,14 @@ and other tools can read it, and can be lost without loss.
 """
 
 import warnings
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Mapping, Sequence
 
 from flow.design import Design
+from flow.errors import Storage
 from flow.metrics import Figure
 from flow.search.history import Past
 
@@ -89,6 +91,19 @@ def front(points: Sequence[tuple[float, float]]) -> list[int]:
             best = points[i][0]
             kept.append(i)
     return kept
+
+
+@contextmanager
+def storage_errors(path: Path):
+    """What goes wrong with the study's file, said in one line (Storage)."""
+    import optuna
+    import sqlalchemy
+
+    try:
+        yield
+    except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.OptunaError) as error:
+        reason = str(getattr(error, "orig", None) or error).splitlines()[0]
+        raise Storage(f"{path}: {reason}; the study is made anew from the steps if the file is removed") from None
 
 
 def mirror(

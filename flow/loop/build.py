@@ -11,7 +11,7 @@ from flow.cost import costs
 from flow.cost import rtl as cost
 from flow.cost.bits import ebops
 from flow.design import Design
-from flow.errors import ToolFailed
+from flow.errors import BadInput, ToolFailed
 from flow.loop.context import Context
 from flow.loop.prepare import Ground
 from flow.loop.state import Built
@@ -58,14 +58,19 @@ def convert_all(context: Context, ground: Ground, chosen: Sequence[Built]) -> tu
 
 
 def synthesise_all(context: Context, ground: Ground, built: Sequence[Built]) -> tuple[Built, ...]:
-    """The designs with their reports. A tool that fails leaves the reason with the design, and the others go on;
-    where it failed for every one that it was tried on, its error is raised."""
-    errors: list[ToolFailed] = []
-    jobs = [lambda item=item: _synthesise(context, ground, item, errors) for item in built]
-    done = tuple(in_parallel(jobs, context.task.synth.jobs))
-    if errors and not any(item.report for item in done):
-        raise errors[0]
-    return done
+    """The designs with their reports. A tool that fails leaves its error with the design, and the others go on."""
+    jobs = [lambda item=item: _synthesise(context, ground, item) for item in built]
+    return tuple(in_parallel(jobs, context.task.synth.jobs))
+
+
+def check_tools() -> None:
+    """Raise BadInput or ToolFailed, before any work, where a tool that the steps need can't be run."""
+    from flow.firmware.hls import COMPILER
+
+    for tool, need in ((COMPILER, "compiles the C simulation"), ("make", "builds the simulated Verilog")):
+        if shutil.which(tool) is None:
+            raise BadInput(f"{tool} was not found: it {need}; install it (Debian: apt install g++ make)")
+    yosys.tool_version()
 
 
 def model_of(ground: Ground, item: Built):
@@ -204,8 +209,8 @@ def _verify(context: Context, ground: Ground, item: Built, project: Path) -> dic
     return context.store.step("equivalence", inputs, compute).result
 
 
-def _synthesise(context: Context, ground: Ground, item: Built, errors: list[ToolFailed]) -> Built:
-    """The design with its report, or with the reason why there is none; a tool's failure is put to `errors`."""
+def _synthesise(context: Context, ground: Ground, item: Built) -> Built:
+    """The design with its report, or with the reason why there is none."""
     task, folder = context.task, project_folder(context, item)
     size = ebops(ground.topology, item.design)
     if size > task.synth.ebops_limit:
@@ -229,7 +234,7 @@ def _synthesise(context: Context, ground: Ground, item: Built, errors: list[Tool
                 try:
                     report = yosys.run(work, target.part, target.clock_ns, task.synth.timeout)
                 except ToolFailed as error:
-                    raise _with_kept_log(error, context.out / "logs" / f"yosys-{item.design.digest}.log") from None
+                    raise _with_kept_logs(error, work / "synth", context.out / "logs" / item.design.digest) from None
                 shutil.rmtree(folder / "rtl" / "synth", ignore_errors=True)
                 shutil.copytree(work / "synth", folder / "rtl" / "synth")
             kept = replace(report, path=str((folder / "rtl" / "synth" / "yosys.log").relative_to(context.out)))
@@ -239,18 +244,17 @@ def _synthesise(context: Context, ground: Ground, item: Built, errors: list[Tool
         return replace(item, report=Report.from_json(context.store.step("synth", inputs, compute).result["report"]))
     except ToolFailed as error:
         context.say(f"  {item.design.digest}: {error}")
-        errors.append(error)
-        return replace(item, failed=str(error))
+        return replace(item, failed=str(error), error=error)
 
 
-def _with_kept_log(error: ToolFailed, kept: Path) -> ToolFailed:
-    """The same failure, its log saved from the folder that goes away."""
-    text = str(error).split(" (see ")[0]
-    if error.log is None or not error.log.exists():
-        return ToolFailed(text)
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copy(error.log, kept)
-    return ToolFailed(text, kept, error.line)
+def _with_kept_logs(error: ToolFailed, folder: Path, kept: Path) -> ToolFailed:
+    """The same failure, with what the tool left saved from the folder that goes away."""
+    if error.log is None:
+        return error
+    shutil.rmtree(kept, ignore_errors=True)
+    shutil.copytree(folder, kept)
+    text = str(error).split(" (see ")[0].replace(str(folder), str(kept))
+    return ToolFailed(text, kept / error.log.name, error.line)
 
 
 def _source_digest(project: Path, names: Sequence[str]) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from flow import parts, task
 from flow.data.scaling import InputScaling
+from flow.errors import BadInput
 from flow.store import Store
 from flow.task import Task
 
@@ -27,7 +28,10 @@ class Context:
     def of(folder: Path, out: Path | None = None, quiet: bool = False) -> "Context":
         """Reads and checks the task; raises BadInput before any work."""
         read = task.read(folder)
-        parts.find(read.target.part)
+        try:
+            parts.find(read.target.part)
+        except BadInput as error:
+            raise BadInput(f"{folder / 'task.yaml'}: target.part: {error}") from None
         return Context(read, folder, out or Path("hls_projects") / folder.resolve().name, quiet)
 
     @property

@@ -15,7 +15,7 @@ from flow.search import strategy
 from flow.search.choose import Candidate, choose, rank
 from flow.store import commit, versions
 from flow.study import State as TrialState
-from flow.study import Trial, inside, mirror, pasts
+from flow.study import Trial, inside, mirror, pasts, storage_errors
 from flow.train.designs import figures_of
 
 SHORTLIST = 3  # designs that are trained long and traced, for each one that is built
@@ -79,18 +79,29 @@ def convert(context: Context, ground: Ground, state: State, finals: tuple[Built,
     """Choose among the finally trained designs, build the chosen ones and verify them."""
     task = context.task
     metric = task.objective.maximize
-    candidates = [Candidate(b.design.digest, b.physics[metric], b.predicted["traced"]) for b in finals]
+    candidates = [_candidate(item, metric) for item in finals]
     least = min((c.metric.value for c in candidates), default=0.0)
     best = max((b.physics[metric].value for b in winners(context, state)), default=least)
     by_digest = {b.design.digest: b for b in finals}
-    chosen = choose(candidates, context.limits, best, "lut", task.search.builds)
+    chosen = choose(candidates, context.limits, best, task.search.builds)
     return convert_all(context, ground, [by_digest[c.digest] for c in chosen])
+
+
+def _candidate(item: Built, metric: str) -> Candidate:
+    """The traced price decides; how unsure the closed form is of the design tells what its report would teach."""
+    lut = item.predicted["model"]["lut"]
+    return Candidate(
+        item.design.digest, item.physics[metric], item.predicted["traced"], (lut.error or 0.0) / max(lut.value, 1.0)
+    )
 
 
 def feed_back(context: Context, ground: Ground, state: State, number: int, verified: tuple[Built, ...]) -> State:
     """Synthesise the round's designs and refit the cost model on their reports (in round 1 the baselines' too)."""
     built = synthesise_all(context, ground, verified)
     told = (*state.baselines, *built) if number == 1 else built
+    errors = [item.error for item in told if item.error is not None]
+    if errors and not any(item.report for item in (*state.baselines, *state.built, *built)):
+        raise errors[0]  # no report at all: there is nothing to go on with
     after = learn(state.model, ground.topology, ground.scaling.word, told)
     trials = sum(trial.round == number for trial in state.trials)
     return state.with_round(Round(number, trials, built, state.model, after))
@@ -200,5 +211,8 @@ def _record(context: Context, ground: Ground, state: State) -> None:
         "versions": versions(),
         "commit": commit(),
     }
-    mirror(study, name, state.trials, ground.space.parameters, task.objective.maximize, task.objective.minimize, notes)
+    with storage_errors(study):
+        mirror(
+            study, name, state.trials, ground.space.parameters, task.objective.maximize, task.objective.minimize, notes
+        )
     context.store.step("recorded", marker, lambda: ({"study": name}, {}))

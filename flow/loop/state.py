@@ -5,6 +5,7 @@ from typing import Mapping
 
 from flow.cost.rtl import CostModel, Reported, calibrated
 from flow.design import Design
+from flow.errors import ToolFailed
 from flow.metrics import Fidelity, Figure, Implementation, figure
 from flow.study import Trial
 from flow.synth.report import Report
@@ -15,7 +16,7 @@ from flow.topology import Topology
 class Built:
     """A design that was finally trained, and what became of it: what was predicted, what tools said.
 
-    `step` and `member` say where its weights are; `report` is None where it was traced only, or failed.
+    `step` and `member` say where its weights are; `report` is None where it was traced only, or failed; `error` is the tool's.
     """
 
     design: Design
@@ -29,6 +30,7 @@ class Built:
     report: Report | None = None
     equivalence: Mapping | None = None
     failed: str | None = None
+    error: ToolFailed | None = None
 
     def reported(self, clock_ns: float) -> dict[str, Figure]:
         """The report's figures, empty without one."""

@@ -9,11 +9,13 @@ from flow.metrics import Figure
 
 @dataclass(frozen=True)
 class Candidate:
-    """A trained design: its metric (maximised) and the figures that the budget limits, each with its error."""
+    """A trained design: its metric (maximised), the figures that the budget limits, each with its error, and how
+    unsure the cost model is of it (the relative error of its own prediction)."""
 
     digest: str
     metric: Figure
     predicted: Mapping[str, Figure]
+    unsure: float = 0.0
 
 
 def probability_inside(predicted: Mapping[str, Figure], limits: Mapping[str, float]) -> float:
@@ -47,18 +49,10 @@ def rank(candidates: Sequence[Candidate], limits: Mapping[str, float], best: flo
     return sorted(candidates, key=key)
 
 
-def choose(
-    candidates: Sequence[Candidate], limits: Mapping[str, float], best: float, cost: str, count: int
-) -> list[Candidate]:
+def choose(candidates: Sequence[Candidate], limits: Mapping[str, float], best: float, count: int) -> list[Candidate]:
     """The `count` candidates to build: the most promising ones, the last of three or more being the one that
-    teaches the cost model most (the largest relative error of `cost`)."""
+    teaches the cost model most (the one that it is least sure of)."""
     ranked = rank(candidates, limits, best)
     if count < 3 or len(ranked) <= count:
         return ranked[:count]
-    chosen = ranked[: count - 1]
-
-    def unsure(candidate: Candidate) -> tuple[float, str]:
-        figure = candidate.predicted[cost]
-        return (figure.error or 0.0) / max(figure.value, 1.0), candidate.digest
-
-    return [*chosen, max(ranked[count - 1 :], key=unsure)]
+    return [*ranked[: count - 1], max(ranked[count - 1 :], key=lambda c: (c.unsure, c.digest))]

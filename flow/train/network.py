@@ -49,7 +49,7 @@ def _call(path: Path):
         model = make()
     except BadInput:
         raise
-    except Exception as error:  # whatever the user's own code raises is the user's to mend
+    except (Exception, SystemExit) as error:  # whatever the user's own code raises is the user's to mend
         frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
         line = error.lineno if isinstance(error, SyntaxError) else (frames[-1].lineno if frames else 0)
         raise BadInput(

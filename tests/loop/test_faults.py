@@ -186,7 +186,7 @@ FAILURES = {
     ),
     "timeout": ((f"echo working > {LOG}", "sleep 300 & sleep 300"), "longer than 1 s"),
     "truncated": (
-        (f"echo End of script. > {LOG}", f"printf '{{\"design\": {{\"num_c' > {STAT}", f"echo > {LAYERS}"),
+        (f"echo End of script. > {LOG}", f'printf \'{{"design": {{"num_c\' > {STAT}', f"echo > {LAYERS}"),
         "stat.json",
     ),
     "killed": (("kill -9 $$",), "Yosys"),

@@ -137,7 +137,7 @@ def test_the_choice_changes():
             )
             for design, value in ((fixed, 0.75), (ternary, 0.74))
         ]
-        return choose(candidates, limits, 0.72, "lut", 1)[0].digest
+        return choose(candidates, limits, 0.72, 1)[0].digest
 
     assert built(model(1.0)) == fixed.digest
     assert built(model(2.0)) == ternary.digest

@@ -8,11 +8,12 @@ from flow.search.choose import Candidate, choose, expected_improvement, probabil
 LIMITS = {"lut": 1000.0}
 
 
-def candidate(name: str, metric: float, lut: float, error: float = 50.0) -> Candidate:
+def candidate(name: str, metric: float, lut: float, error: float = 50.0, unsure: float = 0.1) -> Candidate:
     return Candidate(
         name,
         figure("accuracy", metric, Fidelity.MEASURED, error=0.005),
         {"lut": figure("lut", lut, Fidelity.TRACED, error=error)},
+        unsure,
     )
 
 
@@ -41,7 +42,9 @@ def test_nothing_promising_takes_the_likeliest_inside():
 
 
 def test_the_last_of_three_teaches():
-    rows = [candidate(n, 0.75 - 0.01 * i, 900) for i, n in enumerate("abcd")] + [candidate("unsure", 0.60, 900, 400)]
-    assert [c.digest for c in choose(rows, LIMITS, 0.7, "lut", 3)] == ["a", "b", "unsure"]
-    assert len(choose(rows, LIMITS, 0.7, "lut", 2)) == 2
-    assert len(choose(rows[:2], LIMITS, 0.7, "lut", 3)) == 2
+    rows = [candidate(n, 0.75 - 0.01 * i, 900) for i, n in enumerate("abcd")] + [
+        candidate("unsure", 0.60, 900, 50, 0.4)
+    ]
+    assert [c.digest for c in choose(rows, LIMITS, 0.7, 3)] == ["a", "b", "unsure"]
+    assert len(choose(rows, LIMITS, 0.7, 2)) == 2
+    assert len(choose(rows[:2], LIMITS, 0.7, 3)) == 2

@@ -162,7 +162,7 @@ def test_a_failing_yosys_leaves_no_report(project, monkeypatch):
 
 def test_a_yosys_that_says_nothing_is_an_error(project, monkeypatch):
     stand_in(project, monkeypatch, "exit 0\n")
-    with pytest.raises(ToolFailed, match="left no"):
+    with pytest.raises(ToolFailed, match="ends before its script does"):
         yosys.run(project, PART, 5.0)
 
 
