@@ -68,6 +68,7 @@ def lay_ground(context: Context) -> Ground:
 
     task = context.task
     strategy(task.search.strategy, f"{context.path}: search.strategy")
+    check_files(context)
     topology = read_topology(context)
     check_space(task.space, topology, context.path)
     _check_least(context, topology)
@@ -84,14 +85,21 @@ def lay_ground(context: Context) -> Ground:
     return Ground(topology, data, floating, space, physics)
 
 
+def check_files(context: Context) -> None:
+    """Raise BadInput where a file that the task names is missing."""
+    from flow.data.prepare import sources
+
+    for path in sources(context.task.data, context.folder):
+        if not path.exists():
+            raise BadInput(f"{context.path}: data.file: {path}: no such file")
+
+
 def read_data(context: Context) -> Step:
     """The step that holds the task's events."""
     from flow.data.prepare import prepare, sources
 
     task = context.task
-    for path in sources(task.data, context.folder):
-        if not path.exists():
-            raise BadInput(f"{context.path}: data: {path}: no such file")
+    check_files(context)
     digests = [file_digest(p) if p.is_file() else str(p) for p in sources(task.data, context.folder)]
     inputs = {"files": digests, "data": task.data.model_dump(mode="json")}
 

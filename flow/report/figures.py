@@ -61,9 +61,24 @@ def front(result: dict) -> str | None:
             xlabel=_cost_axis(result, cost, predicted, reported),
             ylabel=f"{label(result.get('metric'))} (measured, validation)",
         )
+        _focus(axes, [row["metric"]["value"] for row in predicted])
         log_ticks(axes.xaxis)
         figure.legend(loc="outside lower center", ncols=2)
         return to_svg(figure, "front", f"{label(result.get('metric'))} on the validation sample against {label(cost)}")
+
+
+def _focus(axes, values: list[float]) -> None:
+    """Leave the worst trials, a quarter of them at most, below the axis where they would flatten all others."""
+    ordered = sorted(values)
+    if len(ordered) < 8:
+        return
+    quartile, top = ordered[len(ordered) // 4], ordered[-1]
+    if quartile - ordered[0] > top - quartile:
+        below = sum(value < quartile for value in ordered)
+        axes.set_ylim(bottom=quartile - 0.1 * (top - quartile))
+        axes.annotate(
+            f"{below} trials lie below", (0.01, 0.01), xycoords="axes fraction", fontsize="small", alpha=0.8
+        )  # fmt: skip
 
 
 def roc(result: dict) -> str | None:
