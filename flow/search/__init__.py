@@ -8,7 +8,7 @@ import difflib
 from typing import Callable, Mapping, Sequence
 
 from flow.errors import BadInput
-from flow.search import nsga2, random, tpe
+from flow.search import neighbours, nsga2, random, tpe
 from flow.search.history import Past
 
 Propose = Callable[[Mapping[str, tuple[str, ...]], Sequence[Past], int, int], list[dict[str, str]]]
@@ -17,6 +17,7 @@ STRATEGIES: dict[str, Propose] = {
     "random": random.propose,
     "tpe": tpe.propose,
     "nsga2": nsga2.propose,
+    "neighbours": neighbours.propose,
 }
 
 
