@@ -24,7 +24,7 @@ INPUT = "input"  # the block that subtracts the offsets and puts the words onto 
 
 LUT_FEATURES = ("fixed", "ternary", "binary", "activation", "output", "input")
 FF_FEATURES = ("fixed", "ternary", "binary", "boundary", "output", "input")
-LATENCY_FEATURES = ("constant", "adder_levels", "activations", "width")
+LATENCY_FEATURES = ("adder_levels", "activations", "width")
 TRACED_FEATURES = ("traced",)
 
 
@@ -97,7 +97,7 @@ def latency_rows(topology: Topology, design: Design) -> np.ndarray:
     """Features (1, k) of the whole pipeline, in levels of logic."""
     levels = sum(np.log2(1 + adders(layer, design) / layer.n_out) for layer in topology.layers)
     width = np.mean([_sum_bits(layer, design) for layer in topology.layers])
-    return np.array([[1.0, levels, sum(layer.activation == "relu" for layer in topology.layers), width]])
+    return np.array([[levels, sum(layer.activation == "relu" for layer in topology.layers), width]])
 
 
 def predict(model: CostModel, topology: Topology, design: Design, word: Fixed, clock_ns: float) -> dict[str, Figure]:
