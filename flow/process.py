@@ -14,7 +14,12 @@ from flow.errors import ToolFailed
 Result = TypeVar("Result")
 
 _live: set[subprocess.Popen] = set()
+_stopped: set[subprocess.Popen] = set()
 _guard = threading.Lock()
+
+
+class Stopped(Exception):
+    """A program was ended because this one stops; nobody is told, the reason for stopping is what counts."""
 
 
 def run(
@@ -45,7 +50,10 @@ def run(
         with _guard:
             _live.add(child)
         try:
-            return child.wait(timeout=timeout_s)
+            status = child.wait(timeout=timeout_s)
+            if child in _stopped:
+                raise Stopped(tool)
+            return status
         except BaseException as error:
             _kill(child)
             if isinstance(error, subprocess.TimeoutExpired):
@@ -54,12 +62,14 @@ def run(
         finally:
             with _guard:
                 _live.discard(child)
+                _stopped.discard(child)
 
 
 def kill_all() -> None:
     """End every program that `run` has started and that still runs."""
     with _guard:
         children = list(_live)
+        _stopped.update(children)
     for child in children:
         _kill(child)
 
