@@ -88,9 +88,7 @@ def in_parallel(jobs: Sequence[Callable[[], Result]], at_once: int) -> list[Resu
             raise failed
         return [future.result() for future in futures]
     except BaseException:
-        for future in futures:
-            future.cancel()
-        kill_all()
+        _end(futures)
         raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
@@ -104,11 +102,18 @@ def background(job: Callable[[], Result]) -> Iterator[Future[Result]]:
     try:
         yield future
     except BaseException:
-        future.cancel()
-        kill_all()
+        _end([future])
         raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _end(futures: Sequence[Future]) -> None:
+    """Cancel what has not started and end what runs, also a program that a job starts only now."""
+    for future in futures:
+        future.cancel()
+    while wait(futures, timeout=0.2).not_done:
+        kill_all()
 
 
 def _kill(child: subprocess.Popen) -> None:
