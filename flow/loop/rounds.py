@@ -18,7 +18,7 @@ from flow.study import State as TrialState
 from flow.study import Trial, inside, mirror, pasts, storage_errors
 from flow.train.designs import figures_of
 
-SHORTLIST = 3  # designs that are trained long and traced, for each one that is built
+SHORTLIST = 4  # designs that are trained long and traced, for each one that is built
 LADDER = 8  # uniform designs that every strategy's first batch starts from
 
 

@@ -85,9 +85,9 @@ def set_threshold(scores: np.ndarray, labels: np.ndarray, point: OperatingPoint)
     trigger can't toss coins), so the efficiency reached may be below the one asked for.
     """
     values, position = np.unique(scores, return_inverse=True)
-    accepted = _accepted(position, np.isin(labels, point.background), None, len(values))
-    first = _first(accepted, point)
-    return Threshold(float(np.append(values, np.inf)[first]), float(accepted[first]))
+    accepted = _accepted(position, np.isin(labels, point.background), _ONCE, len(values))
+    first = int(_first(accepted, point)[0])
+    return Threshold(float(np.append(values, np.inf)[first]), float(accepted[0, first]))
 
 
 def operating_point(
@@ -102,19 +102,22 @@ def operating_point(
     background = np.isin(truth.labels, point.background)
     on_scores, on_truth = on or (scores, truth)
     on_position = np.searchsorted(values, on_scores, side="right")  # number of grid scores not above
-    masks = [np.isin(on_truth.labels, classes) for classes in (point.signal, point.background)]
 
-    def efficiencies(weights, on_weights) -> tuple[float, float]:
+    def efficiencies(weights: np.ndarray, on_weights: np.ndarray) -> list[np.ndarray]:
         first = _first(_accepted(position, background, weights, len(values)), point)
-        return tuple(float(_accepted(on_position, m, on_weights, len(values) + 1)[first + 1]) for m in masks)
+        rows = np.arange(len(first))
+        found = []
+        for classes in (point.signal, point.background):
+            chosen = np.isin(on_truth.labels, classes)
+            found.append(_accepted(on_position, chosen, on_weights, len(values) + 1)[rows, first + 1])
+        return found
 
-    signal, rest = efficiencies(None, None)
-    pairs = zip(truth.weights, on_truth.weights)
-    spread = np.std([efficiencies(w, w_on) for w, w_on in pairs], axis=0, ddof=1)
+    signal, rest = efficiencies(_ONCE, _ONCE)
+    spread = np.std(efficiencies(truth.weights, on_truth.weights), axis=1, ddof=1)
     return (
         set_threshold(scores, truth.labels, point),
-        figure("signal_efficiency", signal, Fidelity.MEASURED, error=float(spread[0])),
-        figure("background_efficiency", rest, Fidelity.MEASURED, error=float(spread[1])),
+        figure("signal_efficiency", float(signal[0]), Fidelity.MEASURED, error=float(spread[0])),
+        figure("background_efficiency", float(rest[0]), Fidelity.MEASURED, error=float(spread[1])),
     )
 
 
@@ -148,13 +151,23 @@ def evaluate(
     return figures | {"signal_efficiency": signal, "background_efficiency": background}
 
 
-def _accepted(position: np.ndarray, chosen: np.ndarray, weights: np.ndarray | None, n: int) -> np.ndarray:
-    """Fraction of the `chosen` events at or above each of n grid positions, and 0 beyond: (n + 1,)."""
-    some = None if weights is None else weights[chosen]
-    counts = np.bincount(position[chosen], weights=some, minlength=n)
-    above = np.append(np.cumsum(counts[::-1])[::-1], 0.0)
-    return above / max(above[0], 1.0)
+_ONCE = np.ones((1, 1), dtype=np.uint8)  # every event counts once: no resampling
 
 
-def _first(accepted: np.ndarray, point: OperatingPoint) -> int:
-    return int(np.flatnonzero(accepted <= point.background_efficiency)[0])
+def _accepted(position: np.ndarray, chosen: np.ndarray, weights: np.ndarray, n: int) -> np.ndarray:
+    """Fraction of the `chosen` events at or above each of n grid positions, and 0 beyond, by resampling.
+
+    `position` and `chosen` (events,), `weights` (resamplings, events) or (1, 1) → (resamplings, n + 1).
+    """
+    order = np.argsort(position[chosen], kind="stable")
+    weights = np.broadcast_to(weights, (len(weights), len(position)))[:, chosen][:, order]
+    below = np.zeros((len(weights), len(order) + 1), dtype=np.int64)
+    np.cumsum(weights, axis=1, out=below[:, 1:])
+    starts = np.searchsorted(position[chosen][order], np.arange(n + 1), side="left")
+    total = below[:, -1:]
+    return (total - below[:, starts]) / np.maximum(total, 1)
+
+
+def _first(accepted: np.ndarray, point: OperatingPoint) -> np.ndarray:
+    """The lowest grid position inside the background budget, by resampling."""
+    return np.argmax(accepted <= point.background_efficiency, axis=1)
