@@ -1,6 +1,6 @@
 # One target a step; each sets up the virtual environment that it needs. `make help` lists them.
 TASK ?= models/jet_tagger
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 # Put in front of each command, e.g. LAUNCHER="srun --cpus-per-task=2".
 LAUNCHER ?=
@@ -21,7 +21,7 @@ setup: $(BASE) ## set up the virtual environment
 
 # A stamp is written when an installation has succeeded, and is stale when setup.cfg has changed.
 $(BASE): setup.cfg pyproject.toml
-	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) not found; set PYTHON to a Python 3.11"; exit 2; }
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info[:2] != (3, 11))" || { echo "make: set PYTHON to a Python 3.11"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install -qq --disable-pip-version-check -e .
 	@touch $@

@@ -102,10 +102,14 @@ def layers(result: dict) -> Table | None:
     reported, predicted = chosen.get("by_layer") or {}, chosen.get("predicted_by_layer") or {}
     stages = stage(at(chosen, "figures", "lut")) or "report"
     empty, blank = Cell(""), Cell("", number=True)
-    rows = [(Cell("input"), empty, empty, Cell(short(design.get("input"))), *[blank] * 6)]
+
+    def costs_of(name: str) -> tuple[Cell, ...]:
+        found = [_count(at(reported, name, key), stages) for key in ("lut", "ff", "dsp")]
+        return (*found, _count(at(predicted, name, "lut"), "model"))
+
+    rows = [(Cell("input"), empty, empty, Cell(short(design.get("input"))), blank, blank, *costs_of("input"))]
     for name, item in design["layers"].items():
         item = item or {}
-        costs = [_count(at(reported, name, key), stages) for key in ("lut", "ff", "dsp")]
         widths = " / ".join(str(_bits(item.get(key))) for key in ("kernel", "bias", "activation"))
         rows.append(
             (
@@ -113,15 +117,13 @@ def layers(result: dict) -> Table | None:
                 *(Cell(short(item.get(key))) for key in ("kernel", "bias", "activation")),
                 Cell(ABSENT if value(item.get("keep")) is None else f"{item['keep']:.3g}", number=True),
                 Cell(widths, number=True),
-                *costs,
-                _count(at(predicted, name, "lut"), "model"),
+                *costs_of(name),
             )
         )
     start = (empty, empty, empty, blank, blank)
     for name in reported:
-        if name not in design["layers"]:
-            costs = [_count(at(reported, name, key), stages) for key in ("lut", "ff", "dsp")]
-            rows.append((Cell(str(name)), *start, *costs, _count(at(predicted, name, "lut"), "model")))
+        if name != "input" and name not in design["layers"]:
+            rows.append((Cell(str(name)), *start, *costs_of(name)))
     rows.append((Cell("sum of the layers"), *start, *_sums(reported, predicted, stages)))
     whole = (_count(at(chosen, "figures", key), stage(at(chosen, "figures", key))) for key in ("lut", "ff", "dsp"))
     rows.append((Cell("whole design"), *start, *whole, blank))
