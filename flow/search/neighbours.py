@@ -4,11 +4,12 @@ Choices stand in order of cost, so a step up buys precision and a step down pays
 spends its trials where the budget lies, not along the whole front.
 """
 
-from typing import Mapping, Sequence
-
-import numpy as np
+from typing import TYPE_CHECKING, Mapping, Sequence
 
 from flow.search.history import Past
+
+if TYPE_CHECKING:
+    import numpy as np
 
 PARENTS = 8  # designs inside the budget that steps start from
 OUTSIDE = 4  # designs just outside it that may be stepped into it
@@ -18,6 +19,8 @@ MEAN_STEPS = 3.0
 
 def propose(parameters: Mapping[str, tuple[str, ...]], past: Sequence[Past], n: int, seed: int) -> list[dict[str, str]]:
     """Neighbours of the trials that are best inside the budget or near it; random designs while there are none."""
+    import numpy as np
+
     rng = np.random.default_rng(seed)
     names = list(parameters)
     sizes = np.array([len(parameters[name]) for name in names])
@@ -43,10 +46,10 @@ def _parents(past: Sequence[Past]) -> list[Past]:
     return inside + near or sorted(past, key=lambda p: p.cost)[:PARENTS]
 
 
-def _step(parent: np.ndarray, sizes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _step(parent: "np.ndarray", sizes: "np.ndarray", rng: "np.random.Generator") -> "np.ndarray":
     """The parent with a few parameters, chosen at random, moved one place up or down."""
     child = parent.copy()
-    movable = np.flatnonzero(sizes > 1)
+    movable = (sizes > 1).nonzero()[0]
     count = min(1 + rng.poisson(MEAN_STEPS - 1.0), len(movable))
     for i in rng.choice(movable, size=count, replace=False) if count else ():
         direction = 1 if child[i] == 0 else -1 if child[i] == sizes[i] - 1 else rng.choice((-1, 1))
