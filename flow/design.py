@@ -2,29 +2,47 @@
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass
-from typing import Mapping
+from typing import Mapping, Union
 
-from flow.formats import Format, Relu, parse
-from flow.topology import Topology
+from flow.formats import ACTIVATIONS_OF, BIASES, INPUTS, KERNELS, Format, parse
+from flow.topology import INPUT, Merge, Pool, Topology, Weighted, accumulator_bits
 
 
 @dataclass(frozen=True)
 class LayerDesign:
-    """Formats of one layer. `activation` is None where the layer's outputs are the logits.
+    """Formats of one layer; None where the layer has no such thing (`Topology.quantized`, `bias`).
 
     `keep` is the fraction of the kernel's weights that pruning leaves, 0 < keep <= 1.
     """
 
-    kernel: Format
-    bias: Format
+    kernel: Format | None
+    bias: Format | None
     activation: Format | None
     keep: float = 1.0
 
 
 @dataclass(frozen=True)
+class Exact:
+    """Values that no quantizer has touched, as sums are: the fixed-point type that holds them all."""
+
+    bits: int
+    integer: int
+    signed: bool = True
+    kind = "exact"
+
+    @property
+    def fraction(self) -> int:
+        return self.bits - self.signed - self.integer
+
+
+ValueFormat = Union[Format, Exact]
+
+
+@dataclass(frozen=True)
 class Design:
-    """The format of the network's input and the design of each layer, in the order of the data."""
+    """The format of the network's input and the design of each designed layer, in the order of the data."""
 
     input: Format
     layers: tuple[tuple[str, LayerDesign], ...]
@@ -33,13 +51,16 @@ class Design:
         return dict(self.layers)[name]
 
     def to_json(self) -> dict:
+        def named(form: Format | None) -> str | None:
+            return None if form is None else str(form)
+
         return {
             "input": str(self.input),
             "layers": {
                 name: {
-                    "kernel": str(layer.kernel),
-                    "bias": str(layer.bias),
-                    "activation": None if layer.activation is None else str(layer.activation),
+                    "kernel": named(layer.kernel),
+                    "bias": named(layer.bias),
+                    "activation": named(layer.activation),
                     "keep": layer.keep,
                 }
                 for name, layer in self.layers
@@ -51,10 +72,8 @@ class Design:
         """Raises ValueError or KeyError where `row` is no design."""
         layers = []
         for name, item in row["layers"].items():
-            activation = None if item["activation"] is None else parse(item["activation"])
-            layers.append(
-                (name, LayerDesign(parse(item["kernel"]), parse(item["bias"]), activation, float(item["keep"])))
-            )
+            forms = [None if item[part] is None else parse(item[part]) for part in ("kernel", "bias", "activation")]
+            layers.append((name, LayerDesign(*forms, float(item["keep"]))))
         return Design(parse(row["input"]), tuple(layers))
 
     def __str__(self) -> str:
@@ -65,14 +84,29 @@ class Design:
         """Twelve hexadecimal digits that name the design: the same formats, the same digest."""
         return hashlib.sha256(str(self).encode()).hexdigest()[:12]
 
-    def data_format(self, name: str) -> Format:
-        """The format of the values that layer `name` multiplies its kernel with."""
-        before = self.input
-        for layer, item in self.layers:
-            if layer == name:
-                return before
-            before = item.activation
-        raise KeyError(name)
+
+def value_formats(topology: Topology, design: Design) -> dict[str, ValueFormat]:
+    """The format of what each layer puts out, by name, `INPUT` among them."""
+    found: dict[str, ValueFormat] = {INPUT: design.input}
+    for layer in topology.layers:
+        read = [found[name] for name in topology.sources[layer.name]]
+        if topology.quantized(layer):
+            found[layer.name] = design[layer.name].activation
+        elif isinstance(layer, Weighted):
+            found[layer.name] = _sum_format(layer.terms, read[0], design[layer.name])
+        elif isinstance(layer, Merge):
+            found[layer.name] = _enclosing(read, len(read) if layer.operation == "add" else 1)
+        elif isinstance(layer, Pool) and layer.operation == "average":
+            found[layer.name] = _mean_format(read[0], math.prod(layer.window))
+        else:
+            found[layer.name] = read[0]
+    return found
+
+
+def data_formats(topology: Topology, design: Design) -> dict[str, ValueFormat]:
+    """The format of the values that each layer with a kernel multiplies, by name."""
+    formats = value_formats(topology, design)
+    return {layer.name: formats[topology.sources[layer.name][0]] for layer in topology.weighted}
 
 
 def check(design: Design, topology: Topology) -> None:
@@ -80,10 +114,43 @@ def check(design: Design, topology: Topology) -> None:
     names = tuple(name for name, _ in design.layers)
     if names != topology.names:
         raise ValueError(f"the design has the layers {', '.join(names)}; the network has {', '.join(topology.names)}")
-    for layer in topology.layers:
-        item = design[layer.name]
-        rectified = isinstance(item.activation, Relu)
-        if rectified != (layer.activation == "relu"):
-            raise ValueError(f"layer {layer.name}: activation {item.activation} does not fit '{layer.activation}'")
+    _check_form("the input", design.input, INPUTS)
+    for layer in topology.designed:
+        item, where = design[layer.name], f"layer {layer.name}"
+        weighted = isinstance(layer, Weighted)
+        _check_form(f"{where}: kernel", item.kernel, KERNELS if weighted else ())
+        _check_form(f"{where}: bias", item.bias, BIASES if weighted and layer.bias else ())
+        kinds = ACTIVATIONS_OF[layer.activation] if topology.quantized(layer) else ()
+        _check_form(f"{where}: activation ({layer.activation})", item.activation, kinds)
         if not 0 < item.keep <= 1:
-            raise ValueError(f"layer {layer.name}: keep fraction {item.keep} is not in (0, 1]")
+            raise ValueError(f"{where}: keep fraction {item.keep} is not in (0, 1]")
+
+
+def _check_form(where: str, form: Format | None, kinds: tuple[str, ...]) -> None:
+    if form is None and not kinds:
+        return
+    if form is None or form.kind not in kinds:
+        raise ValueError(f"{where}: {form} does not fit; allowed: {', '.join(kinds) or 'none'}")
+
+
+def _sum_format(terms: int, data: ValueFormat, part: LayerDesign) -> Exact:
+    bits = accumulator_bits(terms, data.bits, part.kernel.bits)
+    fraction = data.fraction + part.kernel.fraction
+    if part.bias is not None:
+        fraction = max(fraction, part.bias.fraction)
+    return Exact(bits, bits - 1 - fraction)
+
+
+def _enclosing(read: list[ValueFormat], summed: int) -> ValueFormat:
+    if len(set(read)) == 1 and summed == 1:
+        return read[0]
+    integer = max(form.integer for form in read) + math.ceil(math.log2(summed))
+    fraction = max(form.fraction for form in read)
+    signed = any(form.signed for form in read)
+    return Exact(integer + fraction + signed, integer, signed)
+
+
+def _mean_format(data: ValueFormat, size: int) -> Exact:
+    return Exact(data.bits + math.ceil(math.log2(size)), data.integer, data.signed)
+
+
