@@ -3,25 +3,20 @@
 import difflib
 import math
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Mapping
 
 import numpy as np
 
 from flow.design import Design, LayerDesign
 from flow.errors import BadInput
-from flow.formats import KINDS, Format, best_integer, parse
+from flow.formats import ACTIVATIONS_OF, BIASES, INPUTS, KERNELS, KINDS, WIDTHLESS, Format, best_integer, parse
 from flow.task import Space
-from flow.topology import Topology
+from flow.topology import Layer, Scale, Topology, Weighted
 
 _WIDTH = re.compile(r"^\s*(\w+)\s*(?:\(\s*(\d+)\s*\))?\s*$")
-_FITTING = {
-    "input": ("quantized_bits",),
-    "kernel": ("quantized_bits", "ternary", "binary"),
-    "bias": ("quantized_bits",),
-    "activation": ("quantized_relu",),
-}
+_PARTS = ("kernel", "bias", "activation", "keep")
 
 
 @dataclass(frozen=True)
@@ -46,15 +41,7 @@ class SearchSpace:
 
     def design(self, chosen: Mapping[str, str]) -> Design:
         """The design of one choice per parameter."""
-        values = {name: dict(options)[chosen[name]] for name, options in self.choices}
-        layers = []
-        for layer in self.topology.layers:
-            activation = values.get(f"{layer.name}.activation")
-            part = LayerDesign(
-                values[f"{layer.name}.kernel"], values[f"{layer.name}.bias"], activation, values[f"{layer.name}.keep"]
-            )
-            layers.append((layer.name, part))
-        return Design(values["input"], tuple(layers))
+        return _design(self.topology, {name: dict(options)[chosen[name]] for name, options in self.choices})
 
     def ladder(self, rungs: int) -> list[dict[str, str]]:
         """Uniform designs from the first choices everywhere to the last ones, evenly spread, both ends in."""
@@ -85,44 +72,44 @@ class SearchSpace:
 
 def check_space(space: Space, topology: Topology, path: Path) -> None:
     """Raise BadInput where the task's choices do not fit the network; nothing is trained for this."""
-    for name, part in space.layers.items():
+    for name, own in space.layers.items():
         if name not in topology.names:
             guess = difflib.get_close_matches(name, topology.names, 1)
             hint = f"did you mean {guess[0]!r}? " if guess else ""
             raise BadInput(
                 f"{path}: space.layers: the network has no layer {name!r}; {hint}it has {', '.join(topology.names)}"
             )
-        layer = next(l for l in topology.layers if l.name == name)
-        if part.activation is not None and layer.activation != "relu":
-            raise BadInput(
-                f"{path}: space.layers.{name}.activation: {name} gives the logits and has no activation format"
-            )
+        for part in _PARTS:
+            if getattr(own, part) is not None and part not in _parts(topology, topology[name]):
+                reason = _lacks(topology, topology[name], part)
+                raise BadInput(f"{path}: space.layers.{name}.{part}: {name} {reason}")
     for key, options in _written(space, topology).items():
-        parameter = key.rsplit(".", 1)[-1]
         if not options:
             raise BadInput(f"{path}: space: {key} has no choice")
-        if parameter != "keep":
+    for _ in formats(space, topology, path):
+        pass
+
+
+def formats(space: Space, topology: Topology, path: Path) -> Iterator[tuple[str, str, str, Format]]:
+    """Every format to choose from: parameter, role, choice as written, and the format; BadInput where it fits nowhere.
+
+    A role is "input", "kernel", "bias" or an activation function. What is left to the ranges suits values of 1.
+    """
+    for key, options in _written(space, topology).items():
+        if not key.endswith(".keep"):
+            role, allowed = _role(topology, key)
             for text in options:
-                _read(text, parameter, key, path)
+                yield key, role, text, _read(text, key, allowed, np.ones(1), path)
 
 
 def least_design(space: Space, topology: Topology, path: Path) -> Design:
-    """The design of the narrowest choice everywhere; integer bits, which cost nothing, are 0 where left open."""
-
-    def narrowest(key: str):
-        options = _written(space, topology)[key]
-        if key.endswith(".keep"):
-            return min(options)
-        forms = [_read(text, key.rsplit(".", 1)[-1], key, path) for text in options]
-        forms = [_narrow(form) if isinstance(form, tuple) else form for form in forms]
-        return min(forms, key=lambda form: form.bits)
-
-    layers = []
-    for layer in topology.layers:
-        activation = narrowest(f"{layer.name}.activation") if layer.activation == "relu" else None
-        kernel, bias, keep = (narrowest(f"{layer.name}.{part}") for part in ("kernel", "bias", "keep"))
-        layers.append((layer.name, LayerDesign(kernel, bias, activation, float(keep))))
-    return Design(narrowest("input"), tuple(layers))
+    """The design of the narrowest choice everywhere; integer bits cost nothing, and those left open suit values of 1."""
+    forms: dict[str, list[Format]] = {}
+    for key, _, _, form in formats(space, topology, path):
+        forms.setdefault(key, []).append(form)
+    keeps = {key: float(min(o)) for key, o in _written(space, topology).items() if key.endswith(".keep")}
+    narrowest = {key: min(options, key=lambda form: form.bits) for key, options in forms.items()}
+    return _design(topology, narrowest | keeps)
 
 
 def build_space(
@@ -133,58 +120,82 @@ def build_space(
     `weights`: layer → kernel, bias of the float network; `values`: "input" and layer → what it puts out.
     """
     samples = {"input": values["input"]}
-    for layer in topology.layers:
-        samples[f"{layer.name}.kernel"], samples[f"{layer.name}.bias"] = weights[layer.name]
+    for layer in topology.designed:
+        if isinstance(layer, Weighted):
+            samples[f"{layer.name}.kernel"], samples[f"{layer.name}.bias"] = weights[layer.name]
         samples[f"{layer.name}.activation"] = values[layer.name]
     choices = []
     for key, options in _written(space, topology).items():
-        parameter = key.rsplit(".", 1)[-1]
-        if parameter == "keep":
+        if key.endswith(".keep"):
             choices.append((key, tuple((f"{value:g}", float(value)) for value in options)))
-            continue
-        resolved = []
-        for text in options:
-            form = _read(text, parameter, key, path)
-            if isinstance(form, tuple):
-                form = best_integer(samples[key], form[1], form[0])
-            resolved.append((text, form))
-        choices.append((key, tuple(resolved)))
+        else:
+            _, allowed = _role(topology, key)
+            choices.append((key, tuple((text, _read(text, key, allowed, samples[key], path)) for text in options)))
     return SearchSpace(topology, tuple(choices))
+
+
+def _design(topology: Topology, values: Mapping[str, Format | float]) -> Design:
+    layers = []
+    for layer in topology.designed:
+        kernel, bias, activation = (values.get(f"{layer.name}.{part}") for part in _PARTS[:3])
+        layers.append((layer.name, LayerDesign(kernel, bias, activation, values.get(f"{layer.name}.keep", 1.0))))
+    return Design(values["input"], tuple(layers))
+
+
+def _parts(topology: Topology, layer: Layer) -> tuple[str, ...]:
+    """What there is to choose at a layer. A layer that only scales is never pruned: a channel would go."""
+    has = {
+        "kernel": isinstance(layer, Weighted),
+        "bias": isinstance(layer, Weighted) and layer.bias,
+        "activation": topology.quantized(layer),
+        "keep": isinstance(layer, Weighted) and not isinstance(layer, Scale),
+    }
+    return tuple(part for part in _PARTS if has[part])
+
+
+def _lacks(topology: Topology, layer: Layer, part: str) -> str:
+    if part == "activation":
+        why = "gives the logits" if layer.name == topology.output else "is linear"
+        return f"{why} and has no activation format"
+    return (
+        "only scales: it has no weights to prune" if part == "keep" and isinstance(layer, Scale) else f"has no {part}"
+    )
 
 
 def _written(space: Space, topology: Topology) -> dict[str, tuple]:
     """Parameter name → choices as the task writes them."""
     found: dict[str, tuple] = {"input": space.input}
-    for layer in topology.layers:
+    by_function = {"relu": space.activation, "tanh": space.tanh, "sigmoid": space.sigmoid, "linear": space.linear}
+    for layer in topology.designed:
         own = space.layers.get(layer.name)
-        for parameter in ("kernel", "bias", "activation", "keep"):
-            if parameter == "activation" and layer.activation != "relu":
-                continue
-            special = None if own is None else getattr(own, parameter)
-            found[f"{layer.name}.{parameter}"] = getattr(space, parameter) if special is None else special
+        for part in _parts(topology, layer):
+            special = None if own is None else getattr(own, part)
+            general = by_function[layer.activation] if part == "activation" else getattr(space, part)
+            found[f"{layer.name}.{part}"] = general if special is None else special
     return found
 
 
-def _read(text: str, parameter: str, key: str, path: Path) -> Format | tuple[str, int]:
-    """A choice as a format, or as (kind, bits) where the integer bits are left to the ranges."""
-    allowed = _FITTING[parameter]
+def _role(topology: Topology, key: str) -> tuple[str, tuple[str, ...]]:
+    """What a parameter's format is for, and the kinds that fit."""
+    name, _, part = key.rpartition(".")
+    if part == "activation":
+        function = topology[name].activation
+        return function, ACTIVATIONS_OF[function]
+    return part, {"input": INPUTS, "kernel": KERNELS, "bias": BIASES}[part]
+
+
+def _read(text: str, key: str, allowed: tuple[str, ...], values: np.ndarray, path: Path) -> Format:
+    """A choice as a format; integer bits, or a scale, that it leaves open are those that suit `values`."""
     match = _WIDTH.match(text)
+    kind, width = match.groups() if match else (None, None)
     try:
-        if match and match.group(1) in KINDS and match.group(1) not in allowed:
-            raise ValueError(f"{match.group(1)} is not for {parameter}s")
-        if match and match.group(1) in ("ternary", "binary"):
-            return match.group(1), 0
-        if match and match.group(1) in KINDS and match.group(2):
-            KINDS[match.group(1)](int(match.group(2)), 0)  # the width alone may be out of range
-            return match.group(1), int(match.group(2))
+        if kind in KINDS and kind not in allowed:
+            raise ValueError(f"{kind} is not for {key.rsplit('.', 1)[-1]}s")
+        if kind in KINDS and bool(width) != (kind in WIDTHLESS):
+            return best_integer(values, int(width or 0), kind)
         form = parse(text)
         if form.kind not in allowed:
-            raise ValueError(f"{form.kind} is not for {parameter}s")
+            raise ValueError(f"{form.kind} is not for {key.rsplit('.', 1)[-1]}s")
         return form
     except ValueError as error:
         raise BadInput(f"{path}: space: {key}: {text!r}: {error}; allowed here: {', '.join(allowed)}") from None
-
-
-def _narrow(form: tuple[str, int]) -> Format:
-    kind, bits = form
-    return KINDS[kind](0) if kind in ("ternary", "binary") else KINDS[kind](bits, 0)

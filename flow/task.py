@@ -90,6 +90,11 @@ class Data(_Part):
     validation: Fraction = Field(0.2, description="Fraction that the search sees; the rest is the test sample.")
     seed: int = Field(1, ge=0, description="Seed of the split.")
     word: str = Field("quantized_bits(13,5)", description="Fixed-point format of every input word.")
+    scaling: Literal["each", "common"] = Field(
+        "each",
+        description="'each': a power of two and an offset for every feature; 'common': one power of two for all and no"
+        " offset, as pixels need.",
+    )
     offset_step: float = Field(
         0.25, gt=0, description="Grid of the offsets that the firmware subtracts; a power of two."
     )
@@ -177,6 +182,28 @@ class Train(_Part):
         4e-3, gt=0, lt=1, description="Adam's learning rate at the start; it falls as a cosine."
     )
     population: Positive = Field(32, description="Designs trained together in one graph.")
+    start: Literal["float", "nearest"] = Field(
+        "float",
+        description="Designs start from the float network's weights, or from those of the nearest trained design.",
+    )
+    importance: Literal["magnitude", "fisher"] = Field(
+        "magnitude", description="What is pruned first: the smallest weights, or those that the loss misses least."
+    )
+    pruned_after: float = Field(
+        0.2, gt=0, le=1, description="Fraction of the epochs after which kernels are as sparse as designs ask."
+    )
+    halving: Annotated[int, Field(ge=1, strict=True)] = Field(
+        2,
+        description="Successive halving of the search's designs: at each rung one in so many stays at least; 1 = off.",
+    )
+    patience: Positive | None = Field(
+        None, description="A design stops training after so many epochs without a better metric."
+    )
+    distillation: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.0, description="Share of the float network's answers in the loss of designs; 0 = labels alone."
+    )
+    temperature: float = Field(2.0, gt=0, description="Temperature of the distillation.")
+    fold_batchnorm: bool = Field(True, description="Fold a batch normalization into the layer in front of it.")
 
 
 class LayerSpace(_Part):
@@ -184,7 +211,7 @@ class LayerSpace(_Part):
 
     kernel: tuple[str, ...] | None = Field(None, description="Kernel formats.")
     bias: tuple[str, ...] | None = Field(None, description="Bias formats.")
-    activation: tuple[str, ...] | None = Field(None, description="Activation formats.")
+    activation: tuple[str, ...] | None = Field(None, description="Formats of its activation, whatever its function.")
     keep: tuple[Annotated[float, Field(gt=0, le=1)], ...] | None = Field(None, description="Fractions of weights kept.")
 
 
@@ -201,7 +228,17 @@ class Space(_Part):
         ("quantized_bits(4)", "quantized_bits(6)", "quantized_bits(8)"), description="Bias formats."
     )
     activation: tuple[str, ...] = Field(
-        tuple(f"quantized_relu({b})" for b in (2, 3, 4, 5, 6)), description="Activation formats."
+        tuple(f"quantized_relu({b})" for b in (2, 3, 4, 5, 6)), description="Activation formats behind relu."
+    )
+    tanh: tuple[str, ...] = Field(
+        tuple(f"quantized_tanh({b})" for b in (3, 4, 5, 6)), description="Activation formats behind tanh."
+    )
+    sigmoid: tuple[str, ...] = Field(
+        tuple(f"quantized_sigmoid({b})" for b in (3, 4, 5, 6)), description="Activation formats behind sigmoid."
+    )
+    linear: tuple[str, ...] = Field(
+        tuple(f"quantized_bits({b})" for b in (3, 4, 5, 6)),
+        description="Formats of a linear activation that stands on its own.",
     )
     keep: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
         (0.2, 0.3, 0.45, 0.65, 1.0), description="Fractions of a kernel's weights that pruning leaves."

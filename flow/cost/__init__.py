@@ -4,7 +4,7 @@ The registry holds the costs that are functions of network and design alone; the
 and latency, which reports recalibrate, is `flow.cost.rtl`.
 """
 
-from typing import Callable
+from collections.abc import Callable
 
 from flow.cost.bits import bits, ebops
 from flow.cost.energy import energy

@@ -6,13 +6,23 @@ what an FPGA spends they do not say.
 
 Where QTools knows less than the design, its answer is kept, so that both agree:
 
-- Pruned weights are counted like the others: QTools does not look at the values, and `keep` changes nothing.
-- The scale of ternary and binary formats is not looked at. QTools gives them 2 and 1 integer bits whatever
+- Pruned weights are counted like the others: QTools does not look at the values, and `keep` changes nothing;
+  nor does it leave out the padded zeros of a convolution.
+- The scale of a format is not looked at. QTools gives ternary and binary formats 2 and 1 integer bits whatever
   alpha is, so the accumulator in front of a bias of another range is a few bits too wide or too narrow.
-- Ternary and binary values carry -1 fractional bits there (2 bits, 2 integer bits and a sign).
+- Ternary and binary values carry -1 fractional bits there (2 bits, 2 integer bits and a sign); quantized_tanh has
+  -1 integer bits.
 - Negative integer bits are followed as they are; a bias with far more range than the products widens
   the accumulator as it would in hardware.
+- A depthwise convolution reads one bias, not one for each channel.
+- Maxima over 2-D windows and sums of branches read nothing; other poolings, reshaping and concatenating read
+  their data.
 - The logits' write is not counted, nor the read of an activation that waits for its quantizer.
+
+Where QTools stops or has no answer (QKeras 1.2.1: 1-D convolutions, means, layers that only scale,
+quantized_sigmoid, which it takes for 8 bits, hardware roundings) the same rules are applied: a 1-D convolution is
+priced as a 2-D one, a mean as its additions, a scaling layer as one product and sum for each value, a hardware
+rounding as its QKeras cousin.
 
 QTools itself rounds each part to 0.01 pJ and computes in float32; nothing is rounded here.
 """
@@ -23,7 +33,7 @@ from dataclasses import dataclass
 from flow.design import Design
 from flow.errors import BadInput
 from flow.formats import Format
-from flow.topology import Dense, Topology
+from flow.topology import INPUT, Activation, Layer, Merge, Pool, Topology, Weighted
 
 MEMORIES = ("sram", "dram", "fixed")
 
@@ -54,26 +64,43 @@ _BINARY_MUX, _TERNARY_MUX, _XOR, _AND = 0.3, 0.6, 0.3, 0.1
 
 @dataclass(frozen=True)
 class _Type:
-    """A number as QTools sees it."""
+    """A number as QTools sees it; `limit`: the largest value of a power of two, None where none is set."""
 
-    kind: str  # "fixed", "ternary", "binary" or "bit" (0 and 1)
+    kind: str  # "fixed", "po2", "ternary", "binary" or "bit" (0 and 1)
     bits: int
     integer: int
     signed: bool
+    limit: float | None = None
 
     @property
     def fraction(self) -> int:
         return self.bits - self.signed - self.integer
 
+    @property
+    def exponents(self) -> tuple[int, int]:
+        """Bits below and above the point that a power of two can reach."""
+        half = 2 ** (self.bits - self.signed - 1)
+        above = half - 1
+        if self.limit is not None:
+            above = min(math.ceil(math.log2(self.limit)), above) if self.limit > 0 else 0
+        return half, max(above, 0)
+
+    @property
+    def fixed(self) -> "_Type":
+        """The fixed-point number that holds it."""
+        if self.kind != "po2":
+            return self
+        below, above = self.exponents
+        return _Type("fixed", int(below + above + self.signed), above, self.signed)
+
 
 @dataclass(frozen=True)
 class Multiplier:
-    """What QTools multiplies with: `energy` in pJ for each product, and the product's width."""
+    """What QTools multiplies with: `energy` in pJ for each product, and the product's type."""
 
-    kind: str  # "mul", "mux", "xor" or "and"
+    kind: str  # "mul", "shifter", "add", "mux", "xor" or "and"
     energy: float
-    bits: int
-    integer: int
+    product: _Type
 
 
 def energy(
@@ -88,7 +115,7 @@ def energy(
 
     `weights_on`, `activations_on`: "sram", "dram" or "fixed" (wired in, free). `min_sram_bits`: a memory
     costs as much as one of this size at least. `io_on_dram`: the input comes from DRAM and the output goes
-    there. Raises BadInput for another memory or for a format QTools has no multiplier for.
+    there. Raises BadInput for another memory.
     """
     return sum(energy_by_layer(topology, design, weights_on, activations_on, min_sram_bits, io_on_dram).values())
 
@@ -101,61 +128,139 @@ def energy_by_layer(
     min_sram_bits: int = 0,
     io_on_dram: bool = False,
 ) -> dict[str, float]:
-    """Energy by layer in pJ. A layer `name` reads its data and parameters and computes; `name`_relu,
-    the activation behind it, writes its outputs. The words at the input are taken to be on the input grid.
+    """Energy by layer in pJ. A layer reads its data and parameters and computes; `name`_`function`, the quantized
+    activation behind it, writes its outputs. The words at the input are taken to be on the input grid.
     """
     memory = _Memory(min_sram_bits, io_on_dram)
     for place in (weights_on, activations_on):
         if place not in MEMORIES:
             raise BadInput(f"memory {place!r} is not known; known: {', '.join(MEMORIES)}")
-    outside = "dram" if io_on_dram else "sram"
+    types = _types(topology, design)
     result: dict[str, float] = {}
-    for position, layer in enumerate(topology.layers):
-        item, data = design[layer.name], design.data_format(layer.name)
-        reads = memory.read(outside if position == 0 else activations_on, layer.n_in * data.bits)
-        reads += memory.read(weights_on, layer.multiplications * item.kernel.bits)
-        reads += memory.read(weights_on, layer.n_out * item.bias.bits)
-        result[layer.name] = reads + operations(layer, data, item.kernel, item.bias)
-        if item.activation is not None:
-            last = position == len(topology.layers) - 1
-            place = outside if last else activations_on
-            result[f"{layer.name}_relu"] = memory.write(place, layer.n_out * item.activation.bits)
+    for layer in topology.layers:
+        sources = topology.sources[layer.name]
+        data = [types[name] for name in sources]
+        if isinstance(layer, Activation):
+            if topology.quantized(layer):
+                result[layer.name] = memory.write(activations_on, math.prod(layer.shape) * types[layer.name].bits)
+            continue
+        place = ("dram" if io_on_dram else "sram") if INPUT in sources else activations_on
+        read = 0.0
+        if not _reads_nothing(layer):
+            read = sum(memory.read(place, math.prod(topology.shapes[n]) * t.bits) for n, t in zip(sources, data))
+        result[layer.name] = read + _operations(layer, data, design)
+        if isinstance(layer, Weighted):
+            part = design[layer.name]
+            result[layer.name] += memory.read(weights_on, math.prod(layer.kernel_shape) * part.kernel.bits)
+            if part.bias is not None:
+                result[layer.name] += memory.read(weights_on, layer.kernel_shape[-1] * part.bias.bits)
+            if topology.quantized(layer):
+                bits = math.prod(layer.shape) * part.activation.bits
+                result[f"{layer.name}_{layer.activation}"] = memory.write(activations_on, bits)
     return result
-
-
-def operations(layer: Dense, data: Format, kernel: Format, bias: Format) -> float:
-    """Energy in pJ of all products and sums of a layer."""
-    product = multiplier(data, kernel)
-    add = _polynomial(HOROWITZ.add, accumulator_bits(layer.n_in, product, bias))
-    return layer.multiplications * (product.energy + add)
 
 
 def multiplier(data: Format, kernel: Format) -> Multiplier:
     """The multiplier that QTools picks for a format of the data and one of the weights."""
-    x, w = _seen(data), _seen(kernel)
-    if not w.signed:
-        raise BadInput(f"{kernel} as a kernel's format: QTools' multipliers are followed for signed kernels only")
+    return _multiplier(_seen(data), _seen(kernel))
+
+
+def _multiplier(x: _Type, w: _Type) -> Multiplier:
+    signed, kinds = x.signed or w.signed, {x.kind, w.kind}
     if x.kind == "bit":
         # QTools keeps a ternary's 2 bits for the product of a bit and a binary or ternary weight.
-        bits, integer = (max(x.bits, w.bits), w.integer) if w.kind == "fixed" else (2, 2)
-        return Multiplier("and", _gate(_AND, bits), bits, integer)
-    if w.kind == "fixed" and x.kind == "fixed":
-        side = math.sqrt(x.bits * w.bits)
+        bits, integer = (max(x.bits, w.bits), w.integer) if w.kind in ("fixed", "po2") else (2, 2)
+        kind = "po2" if w.kind == "po2" else "fixed"
+        return Multiplier("and", _gate(_AND, bits), _Type(kind, bits, integer, signed, w.limit))
+    if kinds == {"fixed"}:
         integer = x.integer + w.integer
-        return Multiplier("mul", _polynomial(HOROWITZ.multiply, side), integer + x.fraction + w.fraction + 1, integer)
-    if w.kind == "binary" and x.kind == "binary":
-        return Multiplier("xor", _gate(_XOR, 1), 1, 1)
-    if w.kind == "fixed":
-        return Multiplier("mux", _gate(_mux(x), w.bits), w.bits, w.integer)
-    return Multiplier("mux", _gate(_mux(w), x.bits), x.bits + (not x.signed), x.integer)
+        product = _Type("fixed", integer + x.fraction + w.fraction + signed, integer, signed)
+        return Multiplier("mul", _polynomial(HOROWITZ.multiply, math.sqrt(x.bits * w.bits)), product)
+    if kinds == {"po2"}:
+        bits = max(x.bits, w.bits) + 1
+        limit = None if x.limit is None or w.limit is None else x.limit * w.limit
+        return Multiplier("add", _gate(1.0, bits), _Type("po2", bits, bits, signed, limit))
+    if kinds == {"fixed", "po2"}:
+        return _shifter(*((x, w) if w.kind == "po2" else (w, x)))
+    if kinds == {"binary"}:
+        return Multiplier("xor", _gate(_XOR, 1), _Type("fixed", 1, 1, True))
+    selector, chosen = (w, x) if w.kind in ("ternary", "binary") else (x, w)
+    bits = chosen.bits + (not chosen.signed)
+    power = chosen.kind == "po2"
+    product = _Type("po2" if power else "fixed", bits, bits if power else chosen.integer, True, chosen.limit)
+    return Multiplier("mux", _gate(_mux(selector), chosen.bits), product)
 
 
-def accumulator_bits(n_in: int, product: Multiplier, bias: Format) -> int:
-    """Bits of the sum of `n_in` products and a bias, as QTools counts them."""
-    growth = math.ceil(math.log2(n_in))
-    added = _seen(bias)
-    integer = max(product.integer + growth, added.integer) + 1
-    return integer + 1 + max(product.bits - 1 - product.integer, added.fraction)
+def _shifter(shifted: _Type, power: _Type) -> Multiplier:
+    below, above = power.exponents
+    bits = int(shifted.bits + below + above + (power.signed and not shifted.signed))
+    side = math.sqrt(2**power.bits * shifted.bits)
+    product = _Type("fixed", bits, shifted.integer + above, shifted.signed or power.signed)
+    return Multiplier("shifter", _gate(1.0, side * math.log10(side)), product)
+
+
+def _sum(terms: int, product: _Type, bias: _Type | None) -> _Type:
+    """The sum of so many products and a bias, as QTools counts its bits."""
+    growth, one = math.ceil(math.log2(terms)), product.fixed
+    total = _Type("fixed", one.bits + growth, one.integer + growth, one.signed)
+    if bias is None:
+        return total
+    integer = max(total.integer, bias.integer) + 1
+    signed = total.signed or bias.signed
+    return _Type("fixed", integer + signed + max(total.fraction, bias.fraction), integer, signed)
+
+
+def _types(topology: Topology, design: Design) -> dict[str, _Type]:
+    """The type of what each layer puts out, `INPUT` among them."""
+    found = {INPUT: _seen(design.input)}
+    for layer in topology.layers:
+        data = [found[name] for name in topology.sources[layer.name]]
+        if topology.quantized(layer):
+            found[layer.name] = _seen(design[layer.name].activation)
+        elif isinstance(layer, (Weighted, Pool)):
+            found[layer.name] = _total(layer, data[0], design)
+        elif isinstance(layer, Merge):
+            found[layer.name] = _merged(data, layer.operation == "add")
+        else:
+            found[layer.name] = data[0]
+    return found
+
+
+def _total(layer: Layer, data: _Type, design: Design) -> _Type:
+    """What a layer adds up; a maximum is as wide as its data."""
+    if isinstance(layer, Pool):
+        return data if layer.operation == "max" else _sum(math.prod(layer.window), data, None)
+    part = design[layer.name]
+    bias = None if part.bias is None else _seen(part.bias)
+    return _sum(layer.terms, _multiplier(data, _seen(part.kernel)).product, bias)
+
+
+def _merged(data: list[_Type], summed: bool) -> _Type:
+    if len(set(data)) == 1 and not summed:
+        return data[0]
+    fixed = [item.fixed for item in data]
+    bits, integer = max(item.bits for item in fixed), max(item.integer for item in fixed)
+    return _Type("fixed", bits + summed, integer + summed, any(item.signed for item in fixed))
+
+
+def _operations(layer: Layer, data: list[_Type], design: Design) -> float:
+    """Energy in pJ of all products and sums of a layer."""
+    if isinstance(layer, Weighted):
+        product = _multiplier(data[0], _seen(design[layer.name].kernel))
+        return layer.multiplications * (product.energy + _gate(1.0, _total(layer, data[0], design).bits))
+    if isinstance(layer, Merge) and layer.operation == "add":
+        return (len(data) - 1) * math.prod(layer.shape) * _gate(1.0, _merged(data, True).bits)
+    if isinstance(layer, Pool) and layer.operation == "average":
+        sums = math.prod(layer.shape) * math.prod(layer.window)
+        return sums * _gate(1.0, _total(layer, data[0], design).bits)
+    return 0.0
+
+
+def _reads_nothing(layer: Layer) -> bool:
+    """Whether QTools leaves out what a layer reads."""
+    if isinstance(layer, Merge):
+        return layer.operation == "add"
+    return isinstance(layer, Pool) and layer.operation == "max" and len(layer.window) == 2 and not layer.flat
 
 
 @dataclass(frozen=True)
@@ -180,12 +285,17 @@ class _Memory:
 
 
 def _seen(form: Format) -> _Type:
-    if form.kind == "ternary":
+    if form.kind.endswith("ternary"):
         return _Type("ternary", 2, 2, True)
-    if form.kind == "binary":
+    if form.kind.endswith("binary"):
         return _Type("binary", 1, 1, True)
-    kind = "bit" if form.kind == "quantized_relu" and form.bits == form.integer == 1 else "fixed"
-    return _Type(kind, form.bits, form.integer, form.signed)
+    if form.kind.endswith("po2"):
+        limit = None if form.max_exponent is None else 2.0**form.max_exponent
+        return _Type("po2", form.bits, form.bits, form.signed, limit)
+    if form.kind == "quantized_tanh":
+        return _Type("fixed", form.bits, -1, True)
+    kind = "bit" if form.kind.endswith("relu") and form.bits == form.integer == 1 else "fixed"
+    return _Type(kind, form.bits, getattr(form, "own_integer", form.integer), form.signed)
 
 
 def _mux(selector: _Type) -> float:

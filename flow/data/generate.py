@@ -30,9 +30,11 @@ def generate(settings: Settings, out: Path, workers: int | None = None, progress
     Finished chunks lie in `<out>.parts/` until the file is whole. After a stop of any kind, Ctrl-C included, the
     same call goes on from there. A file made with the same settings is left as it is.
 
-    Raises BadInput for what can't be made, Storage where it can't be written, ToolFailed where Pythia dies.
+    Raises BadInput for what can't be made and for an `out` of another kind, Storage where it can't be written, ToolFailed where Pythia dies.
     """
     out = Path(out)
+    if out.suffix != ".parquet":
+        raise BadInput(f"{out}: jets are made into a Parquet file; give it a name that ends in .parquet")
     record = provenance(settings)
     if _already_made(out, record):
         return out

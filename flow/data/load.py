@@ -33,7 +33,7 @@ def load(
     kind = _kind(path)
     if (kind == ".npy") != (labels is not None):
         need = "the labels in a second file: give 'labels' too" if labels is None else "its own labels, not 'labels'"
-        raise BadInput(f"{path}: jets of kind {kind} need {need}")
+        raise BadInput(f"{path}: events of kind {kind} need {need}")
     try:
         raw = _READERS[kind](path, features, classes, labels)
     except FlowError:
@@ -65,12 +65,12 @@ def _checked(
 ) -> Jets:
     rows = len(raw.features)
     if rows == 0:
-        raise BadInput(f"{path}: holds no jets")
+        raise BadInput(f"{path}: holds no events")
     values = finite(path, raw.features, features)
     present = np.bincount(raw.labels, minlength=len(classes))
     absent = [name for name, count in zip(classes, present, strict=True) if count == 0]
     if absent:
-        raise BadInput(f"{path}: holds no jets of class {', '.join(absent)}")
+        raise BadInput(f"{path}: holds no events of class {', '.join(absent)}")
     files = sorted(path / name for name in raw.provenance["files"]) if kind == FOLDER else [path]
     provenance = {"source": path.name, "stand_in": False} | raw.provenance
     provenance |= {

@@ -34,7 +34,8 @@ def prepare(data: Data, folder: Path) -> tuple[dict, dict[str, np.ndarray]]:
         features, labels, events = features[chosen], labels[chosen], events[chosen]
     shares = {"train": data.train, "validation": data.validation, "test": 1.0 - data.train - data.validation}
     rows = split(events, shares, data.seed)
-    fitted = scaling.fit(features[rows["train"]], tuple(names), parse(data.word), data.offset_step, paths[0])
+    common = data.scaling == "common"
+    fitted = scaling.fit(features[rows["train"]], tuple(names), parse(data.word), data.offset_step, paths[0], common)
     arrays = {}
     for part in PARTS:
         arrays[f"{part}.words"] = fitted.words(features[rows[part]]).astype(np.float32)
@@ -42,7 +43,7 @@ def prepare(data: Data, folder: Path) -> tuple[dict, dict[str, np.ndarray]]:
         arrays[f"{part}.events"] = events[rows[part]]
     result = {
         "scaling": fitted.to_json(),
-        "events": {part: int(len(rows[part])) for part in PARTS},
+        "events": {part: len(rows[part]) for part in PARTS},
         "classes": list(data.classes),
         "provenance": jets.provenance,
     }

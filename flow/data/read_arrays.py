@@ -42,9 +42,9 @@ def _paired(
     if values.ndim != 2 or values.shape[1] != len(features):
         raise BadInput(f"{path}: features have shape {values.shape}, allowed: (rows, {len(features)})")
     if len(np.atleast_1d(labels)) != len(values):
-        raise BadInput(f"{labels_path}: holds {len(np.atleast_1d(labels))} labels for {len(values)} jets of {path}")
+        raise BadInput(f"{labels_path}: holds {len(np.atleast_1d(labels))} labels for {len(values)} events of {path}")
     if events is not None and events.shape != (len(values),):
-        raise BadInput(f"{path}: 'event' has shape {events.shape}, for {len(values)} jets")
+        raise BadInput(f"{path}: 'event' has shape {events.shape}, for {len(values)} events")
     return Raw(
         values,
         class_indices(labels_path, labels, classes),

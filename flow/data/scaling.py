@@ -4,6 +4,7 @@ Feature j arrives as a fixed-point word; read in the common format `word`, its v
 ``u_j = x_j * 2**exponent_j``, so its least significant bit weighs ``step * 2**-exponent_j`` units of the
 feature. The exponent brings the standard deviation to between 0.7 and 1.4: scaling costs no logic.
 Subtracting the offset (the mean, on a coarse grid) is the firmware's first layer and is priced with it.
+Features of one kind, as pixels are, share one exponent and have no offset: windows slide over them.
 """
 
 from dataclasses import dataclass
@@ -46,20 +47,31 @@ class InputScaling:
         return InputScaling(tuple(row["features"]), parse(row["word"]), tuple(row["exponents"]), tuple(row["offsets"]))
 
 
-def fit(features: np.ndarray, names: tuple[str, ...], word: Fixed, offset_step: float, source: Path) -> InputScaling:
+def fit(
+    features: np.ndarray,
+    names: tuple[str, ...],
+    word: Fixed,
+    offset_step: float,
+    source: Path,
+    common: bool = False,
+) -> InputScaling:
     """Fit exponents and offsets on training features (n, n_features).
 
-    A coarse `offset_step` makes the subtraction touch the high bits only. Raises BadInput where a feature
-    is constant or more than one value in a thousand would saturate.
+    A coarse `offset_step` makes the subtraction touch the high bits only. `common`: one exponent for all,
+    no offsets. Raises BadInput where a feature is constant (with `common`: where all are, together) or more
+    than one of its values in a thousand would saturate.
     """
     features = np.asarray(features, dtype=np.float64)
-    spread = features.std(axis=0)
+    spread = np.full(len(names), features.std()) if common else features.std(axis=0)
     if (spread == 0).any():
         name = names[int(np.argmin(spread))]
-        raise BadInput(f"{source}: feature {name} has the same value in every event, so it can't be standardised")
+        raise BadInput(
+            f"{source}: feature {name} has the same value in every event, so it can't be standardised;"
+            " leave it out, or set data.scaling to common"
+        )
     exponents = np.rint(-np.log2(spread)).astype(int)
     scaled = features * np.exp2(exponents)
-    offsets = np.rint(scaled.mean(axis=0) / offset_step) * offset_step
+    offsets = np.zeros(len(names)) if common else np.rint(scaled.mean(axis=0) / offset_step) * offset_step
     scaling = InputScaling(names, word, tuple(int(e) for e in exponents), tuple(float(o) for o in offsets))
     outside = ((scaled > word.high) | (scaled < word.low)).mean(axis=0)
     if (outside > 1e-3).any():

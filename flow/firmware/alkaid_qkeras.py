@@ -1,25 +1,32 @@
 """QKeras layers for alkaid's Keras tracer.
 
 alkaid finds this module through the entry point group ``alkaid_keras``, name ``qkeras``: loading it makes
-``alkaid.converter.trace_model`` follow QDense, QActivation and Normalization. Importing it is enough, since
-alkaid registers a handler when its class is made.
+``alkaid.converter.trace_model`` follow the layers in `HANDLERS`. Importing it is enough, since alkaid registers a
+handler when its class is made. Arrays have a leading batch axis of length 1, as alkaid passes them.
 
 Only what can be followed to the last bit is followed; everything else is refused by its name.
 """
 
+import itertools
+import math
+from collections.abc import Iterator
+
 import keras
 import numpy as np
+from alkaid.converter.builtin.keras.layers import pool
 from alkaid.converter.builtin.keras.layers._base import ReplayOperationBase
+from alkaid.converter.builtin.keras.layers.ops import ReplayMerge
 from alkaid.trace import FVArray
-from qkeras import QActivation, QDense
+from qkeras import QActivation, QBatchNormalization, QConv1D, QConv2D, QDense, QDepthwiseConv2D
 
 from flow.errors import BadInput
-from flow.formats import Fixed, Format, Relu
-from flow.train.qkeras_model import layer_format
+from flow.firmware.alkaid_quantize import quantize
+from flow.topology import output_size, same_padding
+from flow.train import qkeras_model
 
 SUPPORTED = (
-    "QDense without an activation of its own, QActivation with quantized_bits or quantized_relu,"
-    " Normalization with variance 1"
+    "QDense, QConv1D, QConv2D, QDepthwiseConv2D and QBatchNormalization without an activation of their own,"
+    " QActivation, max and average pooling, Add, Concatenate, Reshape, Flatten, Normalization with variance 1"
 )
 
 
@@ -27,59 +34,14 @@ def register() -> None:
     """Entry point: the handlers below are registered by the import of this module."""
 
 
-def quantize(values: FVArray, form: Format) -> FVArray:
-    """`values` rounded half to even and saturated to `form`, as hardware; the shape is kept.
-
-    Raises BadInput for a format that no activation has here.
-    """
-    if not isinstance(form, (Fixed, Relu)):
-        raise BadInput(f"an activation in {form} is not supported in RTL; supported: quantized_bits, quantized_relu")
-    results = np.array([_quantized_one(value, form) for value in np.asarray(values).ravel()], dtype=object)
-    return FVArray(results.reshape(values.shape), values.solver_options, hwconf=values.hwconf)
-
-
-def _quantized_one(value, form: Format):
-    low, high = (float(form.quantize(end)) for end in (value.low, value.high))
-    if low == high:  # alkaid rounds constants half up
-        return value.from_const(low, hwconf=value.hwconf)
-    _, integer, fraction = value.kif
-    if isinstance(form, Relu) and (fraction <= form.fraction or form.fraction > -integer):
-        return _saturated_relu(_rounded_even(value, form.fraction), form)
-    return value.quantize(int(form.signed), form.integer, form.fraction, "SAT", "RND_CONV")
-
-
-def _rounded_even(value, fraction: int):
-    """`value` on the step 2**-fraction, halves to even, by one addition.
-
-    What is added before the low bits are dropped is half a step, less one unit in the last place where the kept
-    number is even: then a tie goes down, and it goes up from an odd number.
-    """
-    _, _, finest = value.kif
-    if finest <= fraction:
-        return value
-    half, unit = 2.0 ** (-fraction - 1), 2.0**-finest
-    odd = value.quantize(0, 1 - fraction, fraction)  # the last bit that is kept
-    if odd.low == odd.high:
-        added = value + (half if odd.low else half - unit)
-    elif half == unit:
-        added = value + odd * 0.5
-    else:
-        added = value + odd.msb_mux(half, half - unit)
-    signed, integer, _ = added.kif
-    return added.quantize(signed, integer, fraction)
-
-
-def _saturated_relu(value, form: Relu):
-    """`value`, on a step not finer than the format's, clipped to [0, form.high] by its bits, without a comparison."""
-    value = value.relu()
-    _, integer, fraction = value.kif
-    if integer <= form.integer:
-        return value
-    over = value.quantize(0, integer, -form.integer)
-    if over.low == over.high:
-        return value.quantize(0, form.integer, form.fraction, "SAT")
-    kept = value.quantize(0, form.integer, fraction)
-    return over.unary_bit_op("any").msb_mux(form.high, kept)
+def handler_of(layer) -> ReplayOperationBase:
+    """The handler that follows a layer; raises BadInput where there is none that is exact."""
+    try:
+        return HANDLERS[type(layer)](layer)
+    except KeyError:
+        raise BadInput(
+            f"layer {layer.name}: {type(layer).__name__} is not supported in RTL; supported: {SUPPORTED}"
+        ) from None
 
 
 class ReplayQActivation(ReplayOperationBase):
@@ -89,7 +51,7 @@ class ReplayQActivation(ReplayOperationBase):
     __activation_handled__ = True
 
     def call(self, inputs: FVArray) -> FVArray:
-        return quantize(inputs, layer_format(self.op.activation))
+        return quantize(inputs, qkeras_model.layer_format(self.op.activation))
 
 
 class ReplayQDense(ReplayOperationBase):
@@ -99,17 +61,43 @@ class ReplayQDense(ReplayOperationBase):
     __activation_handled__ = True
 
     def call(self, inputs: FVArray) -> FVArray:
+        kernel, bias = _weights(self.op)
+        return _biased(inputs @ kernel, bias)
+
+
+class ReplayQConv(ReplayOperationBase):
+    """Convolutions, every position with adders of its own; a depthwise kernel counts as one with zeros."""
+
+    handles = (QConv1D, QConv2D, QDepthwiseConv2D)
+    __activation_handled__ = True
+
+    def call(self, inputs: FVArray) -> FVArray:
         layer = self.op
-        if layer.activation is not None and layer.activation is not keras.activations.linear:
+        _check_convolution(layer)
+        kernel, bias = _weights(layer)
+        if isinstance(layer, QDepthwiseConv2D):
+            kernel = kernel * np.eye(kernel.shape[-2])
+        return _biased(convolve(inputs, kernel, tuple(layer.strides), layer.padding), bias)
+
+
+class ReplayQBatchNormalization(ReplayOperationBase):
+    """QBatchNormalization as a factor and a shift for each channel."""
+
+    handles = (QBatchNormalization,)
+    __activation_handled__ = True
+
+    def call(self, inputs: FVArray) -> FVArray:
+        layer = self.op
+        quantizers = (layer.mean_quantizer, layer.variance_quantizer, layer.inverse_quantizer)
+        plain = layer.scale and layer.axis in (-1, inputs.ndim - 1) and layer.epsilon == 0
+        plain &= not np.any(layer.moving_mean) and bool(np.all(np.asarray(layer.moving_variance) == 1.0))
+        if not plain or any(quantizer is not None for quantizer in quantizers):
             raise BadInput(
-                f"layer {layer.name}: an activation inside QDense is not supported;"
-                " put it into a QActivation of its own"
+                f"layer {layer.name}: QBatchNormalization is supported over the last axis with moving mean 0, moving"
+                " variance 1 and epsilon 0, without quantizers for them; gamma is the factor and beta the shift"
             )
-        kernel = _quantized(layer, layer.kernel, layer.kernel_quantizer_internal, "kernel")
-        outputs = inputs @ kernel
-        if not layer.use_bias:
-            return outputs
-        return outputs + _quantized(layer, layer.bias, layer.bias_quantizer_internal, "bias")
+        factor, shift = _weights(layer)
+        return _biased(inputs * factor, shift)
 
 
 class ReplayNormalization(ReplayOperationBase):
@@ -129,9 +117,107 @@ class ReplayNormalization(ReplayOperationBase):
         return inputs - np.asarray(layer.mean, dtype=np.float64).reshape(-1)
 
 
-def _quantized(layer, weights, quantizer, what: str) -> np.ndarray:
-    """Weights as float64; raises BadInput where the quantizer is missing or is not followed here."""
-    if quantizer is None:
-        raise BadInput(f"layer {layer.name}: its {what} has no quantizer; supported: {SUPPORTED}")
-    layer_format(quantizer)
-    return np.asarray(quantizer(weights), dtype=np.float64)
+class ReplayShape(ReplayOperationBase):
+    """Reshape and Flatten: wiring."""
+
+    handles = (keras.layers.Reshape, keras.layers.Flatten)
+    __activation_handled__ = True
+
+    def call(self, inputs: FVArray) -> FVArray:
+        shape = self.op.target_shape if isinstance(self.op, keras.layers.Reshape) else (-1,)
+        return inputs.reshape((inputs.shape[0], *shape))
+
+
+class ReplayPool(pool.ReplayPool):
+    """Pooling as alkaid does it, where that is exact: windows inside the input, means over a power of two."""
+
+    handles = (
+        keras.layers.MaxPooling1D,
+        keras.layers.MaxPooling2D,
+        keras.layers.AveragePooling1D,
+        keras.layers.AveragePooling2D,
+        keras.layers.GlobalMaxPooling1D,
+        keras.layers.GlobalMaxPooling2D,
+        keras.layers.GlobalAveragePooling1D,
+        keras.layers.GlobalAveragePooling2D,
+    )
+    __activation_handled__ = True
+
+    def call(self, inputs: FVArray, mask: None = None) -> FVArray:
+        layer = self.op
+        if getattr(layer, "padding", "valid") != "valid" or layer.data_format != "channels_last":
+            raise BadInput(f"layer {layer.name}: pooling is supported with valid padding and channels last")
+        values = math.prod(getattr(layer, "pool_size", inputs.shape[1:-1]))
+        if "Average" in type(layer).__name__ and values & (values - 1):
+            raise BadInput(
+                f"layer {layer.name}: a mean over {values} values is not exact in fixed point;"
+                " supported: windows of a power of two"
+            )
+        return super().call(inputs)
+
+
+HANDLERS: dict[type, type[ReplayOperationBase]] = {
+    kind: handler
+    for handler in (
+        ReplayQActivation,
+        ReplayQDense,
+        ReplayQConv,
+        ReplayQBatchNormalization,
+        ReplayNormalization,
+        ReplayShape,
+        ReplayPool,
+    )
+    for kind in handler.handles
+} | {keras.layers.Add: ReplayMerge, keras.layers.Concatenate: ReplayMerge}
+
+
+def convolve(inputs: FVArray, kernel: np.ndarray, strides: tuple[int, ...], padding: str) -> FVArray:
+    """Sums (1, *sides, filters) of a convolution of (1, *sides, channels) with a kernel (*window, channels, filters).
+
+    Padded zeros are left out of the sums.
+    """
+    values = inputs[0]
+    sizes, window, filters = values.shape[:-1], kernel.shape[:-2], kernel.shape[-1]
+    places = [list(_places(*side, padding)) for side in zip(sizes, window, strides)]
+    sums = [
+        values[tuple(inside for inside, _ in at)].reshape(-1)
+        @ kernel[tuple(taps for _, taps in at)].reshape(-1, filters)
+        for at in itertools.product(*places)
+    ]
+    return np.stack(sums).reshape((1, *map(len, places), filters))
+
+
+def _places(size: int, window: int, stride: int, padding: str) -> Iterator[tuple[slice, slice]]:
+    """For each position of a window along one dimension, the inputs that it covers and the taps that cover them."""
+    front = same_padding(size, window, stride)[0] if padding == "same" else 0
+    for position in range(output_size(size, window, stride, padding)):
+        start = position * stride - front
+        first, last = max(start, 0), min(start + window, size)
+        yield slice(first, last), slice(first - start, last - start)
+
+
+def _check_convolution(layer) -> None:
+    names = ("dilation_rate", "groups", "depth_multiplier")
+    odd = [f"{name} {getattr(layer, name)}" for name in names if set(np.ravel(getattr(layer, name, None) or 1)) != {1}]
+    if odd or layer.data_format != "channels_last" or layer.padding not in ("valid", "same"):
+        raise BadInput(
+            f"layer {layer.name}: convolutions are supported with channels last, valid or same padding, dilation 1,"
+            f" groups 1 and depth multiplier 1; it has {', '.join([layer.data_format, layer.padding, *odd])}"
+        )
+    if getattr(layer, "_mask", None) is not None:
+        raise BadInput(f"layer {layer.name}: a mask on the kernel is not supported; set the weights to zero instead")
+
+
+def _weights(layer) -> tuple[np.ndarray, np.ndarray | None]:
+    """Kernel and bias in float64, as the layer's own quantizers give them; raises BadInput where they are not followed."""
+    activation = getattr(layer, "activation", None)
+    if activation is not None and activation is not keras.activations.linear:
+        raise BadInput(
+            f"layer {layer.name}: an activation inside {type(layer).__name__} is not supported;"
+            " put it into a QActivation of its own"
+        )
+    return qkeras_model.quantized_weights(layer)
+
+
+def _biased(sums: FVArray, bias: np.ndarray | None) -> FVArray:
+    return sums if bias is None else sums + bias

@@ -19,7 +19,7 @@ import numpy as np
 
 from flow import process
 from flow.errors import BadInput, Storage, ToolFailed
-from flow.firmware import hls4ml_qkeras, precision
+from flow.firmware import hls4ml_qkeras, hls_graph, precision
 from flow.formats import Fixed
 
 BACKENDS = ("Vitis", "Vivado")
@@ -127,12 +127,10 @@ def write(
     if folder.exists():
         raise BadInput(f"{folder}: a project is written into a new folder, and this one exists")
     stages = hls4ml_qkeras.stages(model)
-    types = precision.types(stages, word)
-    settings = {"Strategy": strategy, "ReuseFactor": reuse_factor}
-    layers = {item.name: {"Precision": _precision(item), "Trace": True, **settings} for item in types}
-    layers[model.layers[0].name] = {"Precision": {"result": str(precision.word_type(word))}}
+    hls_graph.check(stages, strategy)
+    n_in = model.inputs[0].shape[-1]
+    types = precision.types(stages, word, n_in)
     options = {
-        "hls_config": {"Model": {"Precision": str(precision.word_type(word)), **settings}, "LayerName": layers},
         "output_dir": str(folder),
         "project_name": name,
         "part": part,
@@ -141,10 +139,14 @@ def write(
         "io_type": io_type,
         "write_weights_txt": False,
     }
-    traced = _convert(model, options, folder, failure_log or folder.with_name(f"{folder.name}.hls4ml.log"))
-    sizes = {item.name: item.low.size for item in types}
-    sizes[stages[0].name] = n_in = model.inputs[0].shape[-1]
-    _write_csim(folder, name, n_in, word, types[-1], [(layer, sizes.get(layer, n_in)) for layer in traced])
+    settings = {"Strategy": strategy, "ReuseFactor": reuse_factor}
+    shown = {layer.name for layer in model.layers}
+    log = failure_log or folder.with_name(f"{folder.name}.hls4ml.log")
+    traced = _convert(
+        hls_graph.layers(stages, n_in), options, hls_graph.config(types, word, settings, shown), folder, log
+    )
+    traced = [(layer, types[layer].low.size) for layer in traced if layer in types]
+    _write_csim(folder, name, n_in, word, types[stages[-1].name], traced)
 
 
 def simulate(folder: Path, words: np.ndarray, layers: bool) -> dict[str, np.ndarray]:
@@ -210,32 +212,22 @@ def _check_settings(name: str, backend: str, strategy: str, io_type: str, reuse_
         raise BadInput(f"reuse_factor {reuse_factor}: at least 1")
 
 
-def _precision(item: precision.StageTypes) -> dict[str, str]:
-    kinds = {"result": item.result}
-    if item.weight is not None:
-        kinds |= {"accum": item.result, "weight": item.weight, "scale": item.weight, "bias": item.bias}
-    return {kind: str(form) for kind, form in kinds.items()}
-
-
-def _convert(model, options: dict, folder: Path, log: Path) -> list[str]:
-    """Let hls4ml write the project; the names of the layers it can trace, in network order."""
+def _convert(graph: list[dict], options: dict, chosen: dict, folder: Path, log: Path) -> list[str]:
+    """Let hls4ml write the project of its layers `graph`; the names of those it can trace, in network order."""
     import hls4ml
     import yaml
+    from hls4ml.model import ModelGraph
 
-    hls4ml_qkeras.register()
     chatter = io.StringIO()
     try:
         with contextlib.redirect_stdout(chatter), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            graph = hls4ml.converters.convert_from_keras_model(
-                model, bit_exact=False, allow_da_fallback=False, allow_v2_fallback=False, **options
-            )
+            config = hls4ml.utils.config.create_config(**options)
+            graph = ModelGraph.from_layer_list({**config, "HLSConfig": chosen}, graph)
             backend = graph.config.backend
             graph.apply_flow(backend.get_default_flow())
             graph.config.trace_output = True
-            # A saved model would carry the time; a stamp made by hls4ml is random.
-            graph.config.config.pop("KerasModel")
-            graph.config.config["Stamp"] = "csim"
+            graph.config.config["Stamp"] = "csim"  # one made by hls4ml is random
             backend.writer.write_hls(graph)
     except (BadInput, OSError) as error:
         raise error if isinstance(error, BadInput) else Storage(f"{folder}: {error}") from error
@@ -270,7 +262,8 @@ def _write_csim(
         "input_type": str(precision.word_type(word)),
         "outputs": last.low.size,
         "output_type": str(last.result),
-        "layers": layers,
+        # hls4ml leaves out a last layer that changes no value: its output is then that of the layer in front of it.
+        "layers": [*layers[:-1], (last.name, last.low.size)],
     }
     (folder / "csim.json").write_text(json.dumps(interface, indent=1) + "\n")
 

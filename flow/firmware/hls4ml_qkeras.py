@@ -1,46 +1,57 @@
-"""QKeras layers on Keras 3 for hls4ml 1.3, through its extension API.
+"""QKeras models as stages for hls4ml.
 
-hls4ml reads QKeras layers of Keras 2 only. The handlers here hand over weights that the layer's own
-quantizers have quantized, and no quantizer objects: every type is given from outside (`flow.firmware.precision`),
-so that none of hls4ml's passes inserts a scale, infers a type or drops a layer.
+hls4ml 1.3 reads QKeras layers of Keras 2 only, and infers types and scales of its own from their quantizers. Here
+a model is read layer by layer into stages whose weights the layer's own quantizers have quantized; stages become
+hls4ml's layers in `flow.firmware.hls_graph`.
 """
 
-import functools
+import math
 import re
+from collections.abc import Callable
 
 import numpy as np
 
 from flow.errors import BadInput
-from flow.firmware.precision import Affine, HlsType, Offset, Quantize, Stage, activation_type, types, weight_type
-from flow.formats import Fixed, Format, Relu
+from flow.firmware import hls_graph
+from flow.firmware.hls_quantizers import quantizer_stages
+from flow.firmware.precision import HlsType, Linear, Stage, narrowest, types, weight_type
+from flow.formats import Fixed, Format
+from flow.topology import INPUT, Conv, Dense, Merge, Pool, Reshape, Scale
 from flow.train import qkeras_model
-
-SUPPORTED = (
-    "QDense (quantized_bits, ternary or binary kernel), QActivation (quantized_bits, quantized_relu),"
-    " Normalization (variance 1)"
-)
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
 def stages(model) -> tuple[Stage, ...]:
-    """The stages of a QKeras model that is one chain of supported layers; raises BadInput for any other."""
+    """The stages of a QKeras model, in the order of its layers; raises BadInput for what is not supported.
+
+    A layer's last stage has its name; `INPUT` names the input words.
+    """
     if len(model.inputs) != 1 or len(model.outputs) != 1 or len(model.inputs[0].shape) != 2:
         raise BadInput(f"model {model.name}: one input (n, n_in) and one output are supported")
-    found, before = [], model.inputs[0]
-    names: set[str] = set()
+    entry = model.inputs[0]._keras_history.operation.name
+    found: list[Stage] = []
     for layer in model.layers:
-        check_name(layer.name, "layer")
-        if layer.name.lower() in names:
-            raise BadInput(f"layer {layer.name}: its name differs from another one's in upper and lower case only")
-        names.add(layer.name.lower())
         if type(layer).__name__ == "InputLayer":
             continue
-        if len(layer._inbound_nodes) != 1 or layer.input is not before:
-            raise BadInput(f"layer {layer.name}: only a chain of layers, each used once, is supported")
-        found.append(stage(layer))
-        before = layer.output
+        check_name(layer.name, "layer")
+        read = READERS.get(type(layer).__name__)
+        if read is None:
+            raise BadInput(
+                f"layer {layer.name}: {type(layer).__name__} is not supported; supported: {', '.join(READERS)}"
+            )
+        if len(layer._inbound_nodes) != 1:
+            raise BadInput(f"layer {layer.name}: it is used more than once; each use needs a layer of its own")
+        inputs = tuple(INPUT if name == entry else name for name in qkeras_model.sources(layer))
+        found += read(layer, inputs)
+    _check_names(found)
     return tuple(found)
+
+
+def result_types(model, word: Fixed) -> dict[str, HlsType]:
+    """The type of every layer's output, by name, for input words of format `word`; raises as `stages` does."""
+    found = types(stages(model), word, model.inputs[0].shape[-1])
+    return {layer.name: found[layer.name].result for layer in model.layers if layer.name in found}
 
 
 def check_name(name: str, what: str) -> None:
@@ -49,95 +60,158 @@ def check_name(name: str, what: str) -> None:
         raise BadInput(f"{what} {name!r}: the name must be a letter, then letters, digits or _, and not 'input'")
 
 
-def stage(layer) -> Stage:
-    """What one layer computes, its weights as its own quantizers give them; raises BadInput where unsupported."""
-    match type(layer).__name__:
-        case "Normalization":
-            return _offset(layer)
-        case "QActivation":
-            return Quantize(layer.name, _form(layer, layer.activation, activation_type))
-        case "QDense":
-            return _affine(layer)
-        case other:
-            raise BadInput(f"layer {layer.name}: {other} is not supported; supported: {SUPPORTED}")
+def _check_names(found: list[Stage]) -> None:
+    names = {hls_graph.WORDS}
+    for stage in found:
+        if stage.name.lower() in names:
+            raise BadInput(
+                f"layer {stage.name}: its name is another one's too, or differs in upper and lower case only"
+            )
+        names.add(stage.name.lower())
 
 
-def _offset(layer) -> Offset:
-    if layer.invert or not np.all(np.asarray(layer.variance) == 1):
-        raise BadInput(f"layer {layer.name}: a Normalization is supported with variance 1 and not inverted only")
-    mean = np.asarray(layer.mean, dtype=np.float64).reshape(-1)
-    return Offset(layer.name, np.broadcast_to(mean, (layer.input.shape[-1],)))
+def _offset(layer, inputs: tuple[str, ...]) -> list[Stage]:
+    _require(layer, not layer.invert and np.all(np.asarray(layer.variance) == 1), "variance 1 and not inverted")
+    shape = _shape(layer)
+    bias = np.broadcast_to(-np.asarray(layer.mean, dtype=np.float64).reshape(-1), shape[-1:])
+    scale = Scale(layer.name, shape, inputs=inputs)
+    return [Linear(scale, np.ones(shape[-1:]), bias, HlsType(1, 1, False), narrowest(bias))]
 
 
-def _affine(layer) -> Affine:
+def _activation(layer, inputs: tuple[str, ...]) -> list[Stage]:
+    return list(quantizer_stages(layer.name, _form(layer, layer.activation), _shape(layer), inputs))
+
+
+def _dense(layer, inputs: tuple[str, ...]) -> list[Stage]:
+    _require(layer, len(layer.input.shape) == 2, "one dimension beside the batch: put a Flatten in front of it")
+    dense = Dense(layer.name, layer.input.shape[-1], layer.units, inputs=inputs, bias=layer.use_bias)
+    return [_linear(layer, dense, layer.kernel_quantizer_internal, layer.bias_quantizer_internal)]
+
+
+def _convolution(layer, inputs: tuple[str, ...]) -> list[Stage]:
+    depthwise = type(layer).__name__ == "QDepthwiseConv2D"
+    _require(layer, layer.data_format == "channels_last", "channels last")
+    _require(layer, layer.padding in ("valid", "same"), 'padding "valid" or "same"')
+    _require(layer, set(layer.dilation_rate) == {1}, "a dilation rate of 1")
+    _require(layer, (layer.depth_multiplier if depthwise else layer.groups) == 1, "one group, a depth multiplier of 1")
+    _require(layer, getattr(layer, "_mask", None) is None, "no mask on its kernel")
+    convolution = Conv(
+        layer.name,
+        tuple(layer.input.shape[1:]),
+        layer.output.shape[-1],
+        tuple(layer.kernel_size),
+        tuple(layer.strides),
+        layer.padding,
+        inputs=inputs,
+        bias=layer.use_bias,
+        depthwise=depthwise,
+    )
+    kernel_quantizer = layer.depthwise_quantizer_internal if depthwise else layer.kernel_quantizer_internal
+    return [_linear(layer, convolution, kernel_quantizer, layer.bias_quantizer_internal)]
+
+
+def _scale(layer, inputs: tuple[str, ...]) -> list[Stage]:
+    mean, variance = np.asarray(layer.moving_mean), np.asarray(layer.moving_variance)
+    statistics = (layer.mean_quantizer_internal, layer.variance_quantizer_internal, layer.inverse_quantizer_internal)
+    plain = not mean.any() and np.all(variance == 1) and layer.epsilon == 0 and not any(statistics)
+    _require(layer, plain, "moving mean 0, moving variance 1, epsilon 0, and quantizers for gamma and beta alone")
+    _require(layer, layer.scale and layer.axis in (-1, len(layer.input.shape) - 1), "a gamma for each channel")
+    scale = Scale(layer.name, _shape(layer), inputs=inputs)
+    return [_linear(layer, scale, layer.gamma_quantizer_internal, layer.beta_quantizer_internal)]
+
+
+def _pool(layer, inputs: tuple[str, ...]) -> list[Stage]:
+    kind, shape = type(layer).__name__, tuple(layer.input.shape[1:])
+    _require(layer, layer.data_format == "channels_last", "channels last")
+    everything = kind.startswith("Global")
+    _require(layer, everything or layer.padding == "valid", 'padding "valid"')
+    window = shape[:-1] if everything else tuple(layer.pool_size)
+    operation = "max" if "Max" in kind else "average"
+    size = math.prod(window)
+    _require(layer, operation == "max" or size & (size - 1) == 0, f"windows of 2, 4, 8, ... values, not {size}")
+    flat = everything and len(_shape(layer)) == 1
+    return [Pool(layer.name, shape, window, window if everything else tuple(layer.strides), operation, flat, inputs)]
+
+
+def _merge(layer, inputs: tuple[str, ...]) -> list[Stage]:
+    """A merge of several layers as merges of two, which is what hls4ml has."""
+    operation = type(layer).__name__.lower()
+    shapes = [tuple(tensor.shape[1:]) for tensor in layer.input]
+    last = operation == "add" or layer.axis in (-1, len(shapes[0]))
+    _require(layer, last, "the last axis")
+    _require(layer, operation != "add" or len(set(shapes)) == 1, "inputs of one shape")
+    found: list[Stage] = []
+    before, channels = inputs[0], shapes[0][-1]
+    for i, (name, shape) in enumerate(zip(inputs[1:], shapes[1:]), 2):
+        channels = channels if operation == "add" else channels + shape[-1]
+        own = layer.name if i == len(inputs) else f"{layer.name}_first_{i}"
+        found.append(Merge(own, (*shape[:-1], channels), operation, (before, name)))
+        before = own
+    return found
+
+
+def _reshape(layer, inputs: tuple[str, ...]) -> list[Stage]:
+    return [Reshape(layer.name, _shape(layer), inputs)]
+
+
+READERS: dict[str, Callable[..., list[Stage]]] = {
+    "Normalization": _offset,
+    "QActivation": _activation,
+    "QDense": _dense,
+    "QConv1D": _convolution,
+    "QConv2D": _convolution,
+    "QDepthwiseConv2D": _convolution,
+    "QBatchNormalization": _scale,
+    "MaxPooling1D": _pool,
+    "MaxPooling2D": _pool,
+    "AveragePooling1D": _pool,
+    "AveragePooling2D": _pool,
+    "GlobalMaxPooling1D": _pool,
+    "GlobalMaxPooling2D": _pool,
+    "GlobalAveragePooling1D": _pool,
+    "GlobalAveragePooling2D": _pool,
+    "Add": _merge,
+    "Concatenate": _merge,
+    "Reshape": _reshape,
+    "Flatten": _reshape,
+}
+
+
+def _linear(layer, described: Dense | Conv | Scale, kernel_quantizer, bias_quantizer) -> Linear:
+    """`described` with the layer's weights as its quantizers give them; zeros where it has no bias."""
     import keras
 
     if getattr(layer, "activation", None) not in (None, keras.activations.linear):
-        raise BadInput(f"layer {layer.name}: a QDense with an activation of its own; put a QActivation behind it")
-    if not layer.use_bias:
-        raise BadInput(f"layer {layer.name}: a QDense without bias is not supported")
-    forms = [_form(layer, q, weight_type) for q in (layer.kernel_quantizer_internal, layer.bias_quantizer_internal)]
+        kind = type(layer).__name__
+        raise BadInput(f"layer {layer.name}: a {kind} with an activation of its own; put a QActivation behind it")
+    form = _form(layer, kernel_quantizer)
     kernel, bias = qkeras_model.quantized_weights(layer)
-    for what, form, values in (("kernel", forms[0], kernel), ("bias", forms[1], bias)):
-        if not weight_type(form).holds(values):
-            raise BadInput(f"layer {layer.name}: its {what} holds values that {form} does not have")
-    return Affine(layer.name, kernel, bias, *forms)
+    kernel_type = _checked(layer, "kernel", weight_type(form, kernel), kernel)
+    if bias is None:
+        return Linear(described, kernel, np.zeros(described.shape[-1]), kernel_type, HlsType(1, 1, False))
+    bias_type = weight_type(_form(layer, bias_quantizer), bias)
+    return Linear(described, kernel, bias, kernel_type, _checked(layer, "bias", bias_type, bias))
 
 
-def _form(layer, quantizer, type_of) -> Format:
-    """The format of one of a layer's quantizers, if `type_of` has a type for it."""
+def _checked(layer, what: str, form: HlsType, values: np.ndarray) -> HlsType:
+    if not form.holds(values):
+        raise BadInput(f"layer {layer.name}: its {what} holds values that its quantizer's type {form} does not have")
+    return form
+
+
+def _form(layer, quantizer) -> Format:
+    if quantizer is None:
+        raise BadInput(f"layer {layer.name}: every kernel, bias and activation needs a quantizer")
     try:
-        form = qkeras_model.layer_format(quantizer)
-        type_of(form)
-        return form
+        return qkeras_model.layer_format(quantizer)
     except BadInput as error:
-        raise BadInput(f"layer {layer.name}: {error}; supported: {SUPPORTED}") from None
+        raise BadInput(f"layer {layer.name}: {error}") from None
 
 
-def result_types(model, word: Fixed) -> dict[str, HlsType]:
-    """The type of every layer's output, by name, for input words of format `word`; raises as `stages` does."""
-    return {item.name: item.result for item in types(stages(model), word)}
+def _require(layer, condition: bool, what: str) -> None:
+    if not condition:
+        raise BadInput(f"layer {layer.name}: {type(layer).__name__} is supported with {what}")
 
 
-def hls4ml_layer(item: Stage, n_in: int) -> dict:
-    """hls4ml's own description of a stage with `n_in` inputs; types are not part of it."""
-    match item:
-        case Offset(mean=mean):
-            return {
-                "class_name": "BatchNormalization",
-                "n_in": n_in,
-                "n_filt": -1,
-                "scale_data": np.ones(n_in),
-                "bias_data": -mean + 0.0,  # no negative zero
-                "use_gamma": False,
-                "use_beta": False,
-            }
-        case Quantize(form=form):
-            return {
-                "class_name": "Activation",
-                "activation": "relu" if isinstance(form, Relu) else "linear",
-                "n_in": n_in,
-            }
-        case Affine(kernel=kernel, bias=bias):
-            return {
-                "class_name": "Dense",
-                "data_format": "channels_last",
-                "n_in": kernel.shape[0],
-                "n_out": kernel.shape[1],
-                "weight_data": kernel,
-                "bias_data": bias,
-            }
-    raise BadInput(f"{item!r} is no stage")
-
-
-@functools.cache
-def register() -> None:
-    """Make the handlers known to hls4ml, once in a process: its registry takes a class when it is defined."""
-    from hls4ml.converters.keras_v3._base import KerasV3LayerHandler
-
-    class QKerasHandler(KerasV3LayerHandler):
-        handles = ("QDense", "QActivation", "keras.src.layers.preprocessing.normalization.Normalization")
-
-        def handle(self, layer, in_tensors, out_tensors):
-            # A tuple, since for a lone dict hls4ml would add the activation attribute as a layer again.
-            return ({**self.default_config, **hls4ml_layer(stage(layer), int(in_tensors[0].shape[-1]))},)
+def _shape(layer) -> tuple[int, ...]:
+    return tuple(layer.output.shape[1:])

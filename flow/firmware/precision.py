@@ -1,6 +1,6 @@
 """Exact types for the firmware, by interval analysis of a trained network.
 
-A network is a chain of stages, free of any framework. From the format of the input words on, the interval of
+A network is a graph of stages, free of any framework. From the format of the input words on, the interval of
 every element is followed through the real quantized weights; each sum gets the narrowest type that holds
 all it can reach. Sums are then exact, and the only roundings are those that the design asks for.
 
@@ -8,13 +8,14 @@ The bounds are computed in float64: exact as long as no type needs more than 53 
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Sequence, Union
 
 import numpy as np
 
 from flow.errors import BadInput
-from flow.formats import Binary, Fixed, Format, Relu, Ternary
+from flow.formats import Format
+from flow.topology import INPUT, Conv, Dense, Merge, Pool, Reshape, Scale, same_padding
 
 MAX_BITS = 53  # what a float64 carries: more could not be compared exactly
 
@@ -43,11 +44,18 @@ class HlsType:
 
     @property
     def low(self) -> float:
+        if self.overflow == "SAT_SYM":
+            return -self.high
         return -(2.0 ** (self.integer - 1)) if self.signed else 0.0
 
     @property
     def high(self) -> float:
         return 2.0 ** (self.integer - self.signed) - self.step
+
+    def quantize(self, values: np.ndarray) -> np.ndarray:
+        """What assigning `values` (any shape) to a saturating type gives, in float64."""
+        steps = _ROUNDINGS[self.rounding](np.asarray(values, dtype=np.float64) / self.step)
+        return np.clip(steps * self.step, self.low, self.high) + 0.0  # no negative zero
 
     def holds(self, values: np.ndarray) -> bool:
         """Whether every value (any shape) is one of the type's own."""
@@ -70,73 +78,80 @@ class HlsType:
         return f"0b{digits}" if self.fraction == 0 else f"0b{digits}*2^{-self.fraction}"
 
 
-@dataclass(frozen=True)
-class Offset:
-    """Subtracts `mean` (n,)."""
-
-    name: str
-    mean: np.ndarray
+_ROUNDINGS = {
+    "TRN": np.floor,
+    "RND": lambda steps: np.floor(steps + 0.5),
+    "RND_CONV": np.rint,
+    "RND_INF": lambda steps: np.sign(steps) * np.floor(np.abs(steps) + 0.5),
+}
 
 
 @dataclass(frozen=True)
 class Quantize:
-    """Brings every element into `form`."""
+    """Assigns every value to `type`, whose rounding and overflow make the quantizer."""
 
     name: str
-    form: Format
+    shape: tuple[int, ...]
+    inputs: tuple[str, ...]
+    type: HlsType
 
 
 @dataclass(frozen=True)
-class Affine:
-    """Multiplies with `kernel` (n_in, n_out) and adds `bias` (n_out,): values already quantized, with their formats."""
+class Linear:
+    """A layer with weights: `kernel` of its kernel shape and `bias` (channels,), quantized, and their types."""
 
-    name: str
+    layer: Dense | Conv | Scale
     kernel: np.ndarray
     bias: np.ndarray
-    kernel_form: Format
-    bias_form: Format
+    kernel_type: HlsType
+    bias_type: HlsType
+
+    @property
+    def name(self) -> str:
+        return self.layer.name
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.layer.shape
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        return self.layer.inputs
 
 
-Stage = Union[Offset, Quantize, Affine]
+Stage = Quantize | Linear | Pool | Merge | Reshape
 
 
 @dataclass(frozen=True)
 class StageTypes:
-    """The types of one stage, and the interval [low, high] of each output element, arrays (n,).
+    """The types of one stage, and the interval [low, high] of each output element, arrays of the output's shape.
 
-    `weight` and `bias` are None where the stage has none; sums are formed in `result`, which loses nothing.
+    `accum` is the type that sums are formed in, which loses nothing; it and the types of the weights are None
+    where the stage has no such thing.
     """
 
     name: str
     result: HlsType
     low: np.ndarray
     high: np.ndarray
+    accum: HlsType | None = None
     weight: HlsType | None = None
     bias: HlsType | None = None
 
 
-def weight_type(form: Format) -> HlsType:
-    """The plain type that holds every value of a kernel's or bias' format."""
-    match form:
-        case Fixed():
-            return HlsType(form.bits, form.integer + 1)
-        case Ternary() | Binary():
-            # -s and s: two bits, of which the word for -2s is never used
-            return HlsType(2, form.exponent + 2)
-    raise BadInput(f"{form} is no format for weights")
+def weight_type(form: Format, values: np.ndarray) -> HlsType:
+    """The plain type of a kernel's or bias' `values`: their format's own where it has one step, else the narrowest."""
+    if form.auto or form.kind == "quantized_po2":
+        return narrowest(values)
+    return HlsType(form.width, form.width - form.fraction, form.signed)
 
 
-def activation_type(form: Format) -> HlsType:
-    """The type of a quantizer's output: assigning to it rounds half to even and saturates, as QKeras does."""
-    match form:
-        case Fixed():
-            return HlsType(form.bits, form.integer + 1, True, "RND_CONV", "SAT")
-        case Relu():
-            return HlsType(form.bits, form.integer, False, "RND_CONV", "SAT")
-    raise BadInput(f"{form} is no format for activations")
+def narrowest(values: np.ndarray) -> HlsType:
+    """The narrowest type that holds every one of `values` (any shape)."""
+    return enclosing(float(values.min()), float(values.max()), fraction_bits(values) or 0)
 
 
-def word_type(word: Fixed) -> HlsType:
+def word_type(word: Format) -> HlsType:
     """The type of the input words."""
     return HlsType(word.bits, word.integer + 1)
 
@@ -161,66 +176,117 @@ def fraction_bits(values: np.ndarray) -> int | None:
     return int(np.max(53 - trailing - exponents))
 
 
-def types(stages: Sequence[Stage], word: Fixed) -> tuple[StageTypes, ...]:
-    """The types of every stage behind input words of format `word`, in order.
+def types(stages: Sequence[Stage], word: Format, n_in: int) -> dict[str, StageTypes]:
+    """The types of every stage behind `n_in` input words of format `word`, by name, in order.
 
-    Raises BadInput where a sum needs more than 53 bits, or a format has no type.
+    Raises BadInput where a sum needs more than 53 bits.
     """
-    low = high = None
-    fraction = word.fraction
-    found = []
+    low, high = np.full(n_in, float(word.low)), np.full(n_in, float(word.high))
+    found = {INPUT: StageTypes(INPUT, word_type(word), low, high)}
     for stage in stages:
-        if low is None:
-            n_in = _width(stage)
-            low, high = np.full(n_in, word.low), np.full(n_in, word.high)
-        item = _stage_types(stage, low, high, fraction)
-        if item.result.width > MAX_BITS:
-            raise BadInput(
-                f"layer {item.name}: its sums need {item.result.width} bits; at most {MAX_BITS} can be verified"
-            )
-        low, high, fraction = item.low, item.high, item.result.fraction
-        found.append(item)
-    return tuple(found)
+        item = _stage_types(stage, [found[name] for name in stage.inputs])
+        width = max(form.width for form in (item.result, item.accum) if form is not None)
+        if width > MAX_BITS:
+            raise BadInput(f"layer {item.name}: its sums need {width} bits; at most {MAX_BITS} can be verified")
+        found[item.name] = item
+    del found[INPUT]
+    return found
 
 
-def _width(stage: Stage) -> int:
+def _stage_types(stage: Stage, read: list[StageTypes]) -> StageTypes:
+    first = read[0]
     match stage:
-        case Offset(mean=mean):
-            return mean.shape[0]
-        case Affine(kernel=kernel):
-            return kernel.shape[0]
-    return 1  # a quantizer alone: every element has the same interval
+        case Quantize(name=name, type=form):
+            return StageTypes(name, form, form.quantize(first.low), form.quantize(first.high))
+        case Linear(layer=Scale()):
+            return _scale_types(stage, first)
+        case Linear():
+            return _sum_types(stage, first)
+        case Pool():
+            return _pool_types(stage, first)
+        case Merge(name=name, operation="add"):
+            low, high = sum(item.low for item in read), sum(item.high for item in read)
+            fraction = max(item.result.fraction for item in read)
+            return StageTypes(name, _hull([low, high], fraction), low, high)
+        case Merge(name=name):
+            low, high = (np.concatenate(ends, axis=-1) for ends in zip(*((item.low, item.high) for item in read)))
+            fraction = max(item.result.fraction for item in read)
+            return StageTypes(name, _hull([low, high], fraction), low, high)
+        case Reshape(name=name, shape=shape):
+            return StageTypes(name, first.result, first.low.reshape(shape), first.high.reshape(shape))
+    raise BadInput(f"{stage!r} is no stage; known: {Stage}")
 
 
-def _stage_types(stage: Stage, low: np.ndarray, high: np.ndarray, fraction: int) -> StageTypes:
-    match stage:
-        case Offset(name, mean):
-            low, high = low - mean, high - mean
-            own = fraction_bits(mean)
-            digits = max(fraction, fraction if own is None else own)
-            bias = enclosing(float((-mean).min()), float((-mean).max()), own or 0)
-            return StageTypes(name, _hull([low, high], digits), low, high, HlsType(1, 1, False), bias)
-        case Quantize(name, form):
-            result = activation_type(form)
-            return StageTypes(name, result, form.quantize(low), form.quantize(high))
-        case Affine():
-            return _affine_types(stage, low, high, fraction)
-    raise BadInput(f"{stage!r} is no stage; known: Offset, Quantize, Affine")
+def _scale_types(stage: Linear, data: StageTypes) -> StageTypes:
+    ends = stage.kernel * data.low + stage.bias, stage.kernel * data.high + stage.bias
+    low, high = np.minimum(*ends), np.maximum(*ends)
+    result = _hull([low, high], _digits(stage, data))
+    return StageTypes(stage.name, result, low, high, None, stage.kernel_type, stage.bias_type)
 
 
-def _affine_types(stage: Affine, low: np.ndarray, high: np.ndarray, fraction: int) -> StageTypes:
-    if low.shape[0] == 1:
-        low, high = (np.broadcast_to(bound, stage.kernel.shape[:1]) for bound in (low, high))
-    ends = stage.kernel * low[:, None], stage.kernel * high[:, None]
-    least, most = np.minimum(*ends), np.maximum(*ends)  # of each product, (n_in, n_out)
-    sums = [stage.bias[None] + np.cumsum(bound, axis=0) for bound in (least, most)]
-    own = fraction_bits(stage.kernel)
-    digits = [d for d in (None if own is None else own + fraction, fraction_bits(stage.bias)) if d is not None]
-    # The running sums and the products lie in the same type, so that no step on the way wraps either.
-    result = _hull([least, most, *sums, stage.bias], max(digits, default=0))
-    return StageTypes(
-        stage.name, result, sums[0][-1], sums[1][-1], weight_type(stage.kernel_form), weight_type(stage.bias_form)
+def _sum_types(stage: Linear, data: StageTypes) -> StageTypes:
+    kernel = _matrix(stage)
+    up, down = np.maximum(kernel, 0.0), np.minimum(kernel, 0.0)
+    low, high = (_terms(stage.layer, bound) for bound in (data.low, data.high))
+    below, above = np.minimum(low, 0.0), np.maximum(high, 0.0)
+    sums = [low @ up + high @ down, high @ up + low @ down]
+    # Products and the running sums, in any order, lie in the same type, so that no step on the way wraps either.
+    running = [below @ up + above @ down, above @ up + below @ down]
+    most, least = up.max(axis=-1, initial=0.0), down.min(axis=-1, initial=0.0)
+    products = [below * most, above * least, above * most, below * least]
+    low, high = (bound + stage.bias for bound in sums)
+    bounds = [low, high, *(bound + stage.bias for bound in running), *products, stage.bias]
+    result = _hull(bounds, _digits(stage, data))
+    return StageTypes(stage.name, result, low, high, result, stage.kernel_type, stage.bias_type)
+
+
+def _digits(stage: Linear, data: StageTypes) -> int:
+    """Fractional bits of a stage's sums."""
+    kernel, bias = fraction_bits(stage.kernel), fraction_bits(stage.bias)
+    return max(
+        (d for d in (None if kernel is None else kernel + data.result.fraction, bias) if d is not None), default=0
     )
+
+
+def _matrix(stage: Linear) -> np.ndarray:
+    """The kernel as (terms, filters); a depthwise one has zeros where a filter doesn't look."""
+    layer = stage.layer
+    if not (isinstance(layer, Conv) and layer.depthwise):
+        return stage.kernel.reshape(-1, stage.kernel.shape[-1])
+    return (stage.kernel * np.eye(layer.channels)).reshape(-1, layer.channels)
+
+
+def _terms(layer: Dense | Conv, values: np.ndarray) -> np.ndarray:
+    """What each sum of a layer multiplies: (n_in,), or (*positions, terms) with zeros where the input is padded."""
+    if isinstance(layer, Dense):
+        return values
+    dimensions = range(len(layer.window))
+    if layer.padding == "same":
+        pads = [same_padding(n, w, s) for n, w, s in zip(layer.input_shape, layer.window, layer.strides)]
+        values = np.pad(values, [*pads, (0, 0)])
+    return _windows(values, layer.window, layer.strides).reshape(*(layer.shape[d] for d in dimensions), -1)
+
+
+def _windows(values: np.ndarray, window: tuple[int, ...], strides: tuple[int, ...]) -> np.ndarray:
+    """The windows of `values` (*sizes, channels), as (*positions, *window, channels)."""
+    axes = tuple(range(len(window)))
+    views = np.lib.stride_tricks.sliding_window_view(values, window, axis=axes)
+    views = views[tuple(slice(None, None, stride) for stride in strides)]
+    return np.moveaxis(views, len(window), -1)
+
+
+def _pool_types(stage: Pool, data: StageTypes) -> StageTypes:
+    within = tuple(range(len(stage.window), 2 * len(stage.window)))
+    low, high = (_windows(bound, stage.window, stage.strides) for bound in (data.low, data.high))
+    if stage.operation == "max":
+        low, high = (bound.max(axis=within).reshape(stage.shape) for bound in (low, high))
+        result = _hull([low, high], data.result.fraction)
+        return StageTypes(stage.name, result, low, high, result)
+    size = math.prod(stage.window)
+    fraction = data.result.fraction + size.bit_length() - 1
+    sums = [bound.sum(axis=within).reshape(stage.shape) for bound in (low, high)]
+    low, high = (bound / size for bound in sums)
+    return StageTypes(stage.name, _hull([low, high], fraction), low, high, _hull(sums, fraction))
 
 
 def _hull(bounds: Sequence[np.ndarray], fraction: int) -> HlsType:

@@ -11,10 +11,10 @@ import platform
 import re
 import shutil
 import zipfile
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Mapping
 
 import numpy as np
 
@@ -128,6 +128,7 @@ def _fill(folder, model, design, scaling, topology, task_name, target, provenanc
         interval_cycles=summary.interval_cycles,
         input_type=str(word_type(scaling.word)),
         output_type=str(output),
+        input_shape=topology.input_shape,
         n_out=topology.n_out,
         hls_units=tuple(hls.units(folder / "hls")),
         rtl_sources=tuple(

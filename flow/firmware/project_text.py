@@ -6,6 +6,7 @@ from flow import parts
 from flow.data.scaling import InputScaling
 from flow.design import Design
 from flow.firmware.hls import FLAGS
+from flow.formats import Format
 
 _HLS_TOOLS = {
     "Vitis": ("vitis-run --mode hls --tcl", "", 'Vitis HLS 2024.1 or newer; for older ones say HLS="vitis_hls -f"'),
@@ -31,6 +32,7 @@ class Facts:
     interval_cycles: int
     input_type: str
     output_type: str
+    input_shape: tuple[int, ...]
     n_out: int
     hls_units: tuple[str, ...]
     rtl_sources: tuple[str, ...]
@@ -117,9 +119,11 @@ def readme(facts: Facts, scaling: InputScaling, design: Design) -> str:
         )
     )
     layers = "\n".join(
-        f"| {name} | `{item.kernel}` | `{item.bias}` | {f'`{item.activation}`' if item.activation else 'none: outputs'} |"
+        f"| {name} | {_named(item.kernel)} | {_named(item.bias)} | {_named(item.activation)} |"
         for name, item in design.layers
     )
+    shape = " x ".join(map(str, facts.input_shape))
+    order = f" They are the values of an input of {shape} in one row, the last axis fastest." if "x" in shape else ""
     latency_ns = facts.latency_cycles * facts.clock_ns
     return f"""# {facts.task}, design {facts.digest}
 
@@ -131,7 +135,7 @@ arithmetic as pipelined Verilog (top module `{facts.top}`). Both give the same b
 
 {len(scaling.features)} words of type `{facts.input_type}`. The word of a feature is the feature times its scale,
 rounded to the nearest step (ties to even) and saturated; its least significant bit is worth "LSB" in the feature's
-own unit. Scales are powers of two. The firmware subtracts "offset" (in units of the word's value) itself.
+own unit. Scales are powers of two. The firmware subtracts "offset" (in units of the word's value) itself.{order}
 
 | # | feature | scale | LSB | offset |
 |---|---|---|---|---|
@@ -150,7 +154,8 @@ Those of the HLS project are in the report of its C synthesis.
 
 ## Formats
 
-Names are QKeras' own. The input quantizer, behind the offset, is `{design.input}`.
+Names are QKeras' own; `truncated_*` drops the low bits, `half_up_*` adds half a step first. The input quantizer,
+behind the offset, is `{design.input}`. Where there is no activation format, sums are handed on as they are.
 
 | layer | kernel | bias | activation |
 |---|---|---|---|
@@ -164,6 +169,10 @@ Names are QKeras' own. The input quantizer, behind the offset, is `{design.input
 
 `metadata.json` has the versions and seeds this was made with, and the SHA-256 digest of every file.
 """
+
+
+def _named(form: Format | None) -> str:
+    return "none" if form is None else f"`{form}`"
 
 
 def _cycles(count: int) -> str:

@@ -1,84 +1,23 @@
-"""A QKeras model as pipelined Verilog: trace, cut into stages, write.
+"""A QKeras model as pipelined Verilog: trace it, cut it into stages, write the project.
 
-The model is traced layer by layer into blocks: ``input`` (offset and grid), then one block for each QDense
-with the activation behind it. A block's module names survive into the Verilog, the simulation and the
-synthesis, so that a difference or a cost can be told by layer. Everything is unrolled: interval 1.
+See `flow.firmware.blocks` for how a model is traced and `flow.firmware.pipeline` for the stages.
 """
 
 import json
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-import numpy as np
-
 from flow.errors import BadInput
-from flow.firmware.pipeline import CUTOFF_FRACTION, INPUT, Pipeline, plan, to_fsm
+from flow.firmware.blocks import Block, Traced, trace
+from flow.firmware.pipeline import CUTOFF_FRACTION, Pipeline, plan, to_fsm
 from flow.firmware.simulate import first_difference, simulate, simulate_blocks
-from flow.formats import Fixed
 
 __all__ = [
     "CUTOFF_FRACTION", "Block", "RtlSummary", "Traced", "first_difference", "pipeline", "simulate",
     "simulate_blocks", "summarise", "trace", "write",
 ]  # fmt: skip
-
-INPUT_BLOCK = "input"
-_SEED = 20240  # any number: what counts is that it is the same for every trace
-
-
-@dataclass(frozen=True)
-class Block:
-    """The combinational logic of one user layer.
-
-    `comb` is the block as it is synthesised: its outputs are the elements `live` of the block's output, those that
-    something behind depends on. `probes` gives the whole output of every layer in the block (the sums of a QDense
-    before its activation too) and is used for verification only.
-    """
-
-    name: str
-    layers: tuple[str, ...]
-    comb: object
-    live: tuple[int, ...]
-    probes: tuple[tuple[str, object], ...]
-
-
-@dataclass(frozen=True)
-class Traced:
-    """A traced network: its blocks in the order of the data, and the format of its input words."""
-
-    blocks: tuple[Block, ...]
-    word: Fixed
-
-    @property
-    def n_in(self) -> int:
-        return self.blocks[0].comb.shape[0]
-
-    @property
-    def n_out(self) -> int:
-        return len(self.blocks[-1].live)
-
-    @property
-    def lut_by_block(self) -> dict[str, float]:
-        """alkaid's estimate of the look-up tables, without ternary adders (Yosys does not map them)."""
-        return {block.name: block.comb.cost for block in self.blocks}
-
-    @property
-    def lut_estimate(self) -> float:
-        return sum(self.lut_by_block.values())
-
-    def run(self, words: np.ndarray) -> dict[str, np.ndarray]:
-        """Every layer's output (n, width) in float64 for input words (n, n_in), by layer name, bit for bit.
-
-        Raises BadInput where the words are not on the grid of `word`.
-        """
-        values = on_grid(words, self.word, self.n_in)
-        outputs: dict[str, np.ndarray] = {}
-        for block in self.blocks:
-            before = values
-            for layer, comb in block.probes:
-                values = outputs[layer] = _predict(comb, before)
-        return outputs
 
 
 @dataclass(frozen=True)
@@ -94,39 +33,6 @@ class RtlSummary:
     lut_by_block: dict[str, float]
     register_bits: int
     register_bits_by_block: dict[str, int]
-
-
-def on_grid(words: np.ndarray, word: Fixed, n_in: int) -> np.ndarray:
-    """Words (n, n_in) as contiguous float64; raises BadInput for another shape or values off the grid."""
-    words = np.ascontiguousarray(words, dtype=np.float64)
-    if words.ndim != 2 or words.shape[1] != n_in:
-        raise BadInput(f"input words have the shape {words.shape}; the network takes (n, {n_in})")
-    if not np.array_equal(word.quantize(words), words):
-        raise BadInput(f"input words are not on the grid of {word}")
-    return words
-
-
-def trace(model, word: Fixed) -> Traced:
-    """Trace a QKeras model (``flow.train.qkeras_model.build``) whose input words have the format `word`.
-
-    The same model gives the same blocks, to the last bit. Raises BadInput for a layer that is not followed,
-    and where the logits depend on no input.
-    """
-    from alkaid.trace import FVArray, HWConfig, fixed_variable
-
-    # alkaid draws the identities of its variables, and so the order of equals, from a generator of its own;
-    # seeded once only, since variables of two blocks that share an identity would be taken for one
-    fixed_variable.rd.seed(_SEED)
-    hardware = HWConfig(1, 1, -1)  # carry chains are priced bit by bit
-    n_in = int(model.input_shape[-1])
-    ones = np.ones(n_in)
-    values = FVArray.from_lhs(word.low * ones, word.high * ones, word.step * ones, hardware, solver_options={})
-    blocks: list[Block] = []
-    for name, layers in _grouped(model):
-        blocks.append(_block(name, layers, values))
-        low, high, step = np.array([_widened(interval) for interval in blocks[-1].comb.out_qint]).T
-        values = FVArray.from_lhs(low, high, step, hardware, solver_options={})
-    return Traced(tuple(_pruned(blocks)), word)
 
 
 def pipeline(traced: Traced, clock_ns: float, cutoff_ns: float | None = None):
@@ -174,83 +80,6 @@ def _summary(traced: Traced, stages: Pipeline) -> RtlSummary:
     bits[traced.blocks[0].name] += sum(map(sum, stages.input_kifs))
     bits[traced.blocks[-1].name] += sum(map(sum, stages.output_kifs))
     return RtlSummary(stages.latency_cycles, 1, traced.lut_estimate, traced.lut_by_block, sum(bits.values()), bits)
-
-
-def _grouped(model) -> list[tuple[str, list]]:
-    """The model's layers by block: all up to the first QDense, then each QDense with what follows it."""
-    groups: list[tuple[str, list]] = [(INPUT_BLOCK, [])]
-    for layer in model.layers:
-        kind = type(layer).__name__
-        if kind == "InputLayer":
-            continue
-        if kind == "QDense":
-            groups.append((layer.name, []))
-        groups[-1][1].append(layer)
-    return [group for group in groups if group[1]]
-
-
-def _widened(interval) -> tuple[float, float, float]:
-    """An interval as wide as its bits; constants stay constants.
-
-    alkaid widens inputs so when it optimises, and a bit that was the highest of a sum would then no longer be it.
-    """
-    if interval.min == interval.max:
-        return tuple(interval)
-    return tuple(interval.kif.qint)
-
-
-def _pruned(blocks: list[Block]) -> list[Block]:
-    """The blocks without the logic of outputs that nothing behind depends on."""
-    from alkaid.trace.passes import add_surrogate, dead_code_elimin
-
-    result = [blocks[-1]]
-    for block in reversed(blocks[:-1]):
-        live = tuple(sorted({op.data[0] for op in result[0].comb.ops if op.opcode == INPUT}))
-        if not live:
-            raise BadInput(
-                f"the logits do not depend on the input: nothing behind layer {block.layers[-1]} reads its outputs"
-                " (all weights of a layer are zero, or a layer is constant)"
-            )
-        comb = block.comb
-        comb = comb._replace(
-            shape=(comb.shape[0], len(live)),
-            out_idxs=[comb.out_idxs[i] for i in live],
-            out_shifts=[comb.out_shifts[i] for i in live],
-            out_negs=[comb.out_negs[i] for i in live],
-        )
-        result.insert(0, replace(block, comb=add_surrogate(dead_code_elimin(comb)), live=live))
-    return result
-
-
-def _block(name: str, layers: list, values) -> Block:
-    """Trace some layers, one behind the other, from symbolic values (n,)."""
-    from alkaid.trace import trace as to_comb
-
-    inputs = values
-    probes = []
-    for position, layer in enumerate(layers):
-        values = _handler(layer)(values)["final"][0]
-        probes.append((layer.name, to_comb(inputs, values)))
-    comb = probes[-1][1]
-    return Block(name, tuple(layer.name for layer in layers), comb, tuple(range(comb.shape[1])), tuple(probes))
-
-
-def _handler(layer):
-    """alkaid's handler of a layer; raises BadInput where it has none that is exact."""
-    from flow.firmware import alkaid_qkeras as known
-
-    handlers = (known.ReplayQDense, known.ReplayQActivation, known.ReplayNormalization)
-    for handler in handlers:
-        if type(layer) in handler.handles:
-            return handler(layer)
-    raise BadInput(f"layer {layer.name}: {type(layer).__name__} is not supported in RTL; supported: {known.SUPPORTED}")
-
-
-def _predict(comb, values: np.ndarray) -> np.ndarray:
-    """alkaid's interpreter on values (n, n_in), on one thread so that several runs share a machine."""
-    if len(values) == 0:
-        return np.zeros((0, comb.shape[1]))
-    return comb.predict(values, n_threads=1)
 
 
 def _plan(traced: Traced, clock_ns: float, cutoff_ns: float | None) -> Pipeline:
@@ -312,17 +141,27 @@ def _describe(traced: Traced, stages: Pipeline, summary: RtlSummary, name: str, 
         "blocks": {
             block.name: {
                 "layers": list(block.layers),
-                "width": block.probes[-1][1].shape[1],
+                "widths": block.widths,
                 "modules": [module.name for module in stages.modules if module.block == block.name],
                 "registers": [register.name for register in stages.registers if register.block == block.name],
                 "lut_estimate": round(summary.lut_by_block[block.name], 2),
-                "outputs": [place.to_json() for place in stages.places[block.name]],
+                "outputs": _outputs(block, stages),
             }
             for block in traced.blocks
         },
         "lut_estimate": round(summary.lut_estimate, 2),
         "generator": f"alkaid {version('alkaid')}",
     }
+
+
+def _outputs(block: Block, stages: Pipeline) -> list[dict]:
+    """Where the elements of the block's own layers are; what it only passes along is told by the block it is from."""
+    rows = []
+    for place in stages.places[block.name]:
+        layer, element = block.element(place.element)
+        if layer in block.layers:
+            rows.append(place.to_json() | {"layer": layer, "element": element})
+    return rows
 
 
 def _ports(kifs) -> list[dict]:

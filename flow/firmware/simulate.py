@@ -81,30 +81,29 @@ def simulate(folder: Path, words: np.ndarray) -> np.ndarray:
 
 
 def simulate_blocks(folder: Path, words: np.ndarray) -> dict[str, np.ndarray]:
-    """The output (n, width) of every block in the simulated Verilog, by the name of the block's last layer.
+    """What leaves each block in the simulated Verilog: values (n, size) by the name of the layer that they are from.
 
     The top module on disk is given one more port for the signals between the blocks; all else is compiled as it
     is. Elements that nothing behind depends on are not in the hardware: they are NaN. Raises as `simulate` does.
     """
     description = describe(folder)
-    places = [(name, place) for name, row in description["blocks"].items() for place in row["outputs"]]
+    places = [place for row in description["blocks"].values() for place in row["outputs"]]
     fields, low = [], 0
-    for _, place in places:
+    for place in places:
         fields.append(_Field(low, place["bits"], place["signed"], place["fraction"]))
         low += place["bits"]
     rows = _run(folder, description, "blocks", "probe", low, words, places)
     outputs = {}
-    for name, row in description["blocks"].items():
-        outputs[row["layers"][-1]] = np.full((len(words), row["width"]), np.nan)
-    for (name, place), field in zip(places, fields):
+    for row in description["blocks"].values():
+        outputs |= {layer: np.full((len(words), width), np.nan) for layer, width in row["widths"].items()}
+    for place, field in zip(places, fields):
         stage = place["stage"]
-        last = description["blocks"][name]["layers"][-1]
-        outputs[last][:, place["element"]] = _unpack(rows[stage : stage + len(words)], field)
+        outputs[place["layer"]][:, place["element"]] = _unpack(rows[stage : stage + len(words)], field)
     return outputs
 
 
 def first_difference(simulated: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> str | None:
-    """The first block, in the order of the data, whose simulated values differ; None where all agree.
+    """The first layer, in the order of the data, whose simulated values differ; None where all agree.
 
     Elements that are NaN in `simulated` are not compared: they are not in the hardware.
     """
@@ -223,10 +222,10 @@ def _probed(text: str, places: list, path: Path) -> str:
     end = text.rfind("endmodule")
     if header < 0 or end < 0:
         raise BadInput(f"{path} holds no module that probes can be put into")
-    width = sum(place["bits"] for _, place in places)
+    width = sum(place["bits"] for place in places)
     slices = [
         f"{place['signal']}[{place['low_bit'] + place['bits'] - 1}:{place['low_bit']}]"
-        for _, place in places
+        for place in places
         if place["bits"]
     ]
     body = ",\n        ".join(reversed(slices))

@@ -4,9 +4,9 @@ Every side is held against the QKeras model's exact answer, so that sides that p
 Nothing is tolerated: a difference of one bit in one vector fails.
 """
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from flow.formats import Format
 REFERENCE = "qkeras"
 LAYER_VECTORS = 1000  # of how many vectors the hidden layers are compared
 
-Outputs = Mapping[str, np.ndarray]  # layer name -> values (rows, width)
+Outputs = Mapping[str, np.ndarray]  # layer name -> values (rows, size), a layer's values flattened into a row
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Side:
 
 @dataclass(frozen=True)
 class Difference:
-    """The first vector and element in which a layer differs; words in binary, in the layer's own format."""
+    """The first vector and element (of the flattened row) in which a layer differs; words in binary, in its format."""
 
     vector: int
     layer: str
@@ -136,31 +136,15 @@ def rtl_side(folder: Path, model) -> Side:
     from flow.firmware import rtl
     from flow.train import qkeras_model
 
-    names = block_layers(model)
     last = model.layers[-1].name
 
     def run(words: np.ndarray) -> Outputs:
         logits = rtl.simulate(folder, words)
-        if np.array_equal(logits, qkeras_model.reference(model, words)[last]):
+        if np.array_equal(logits, qkeras_model.reference(model, words, [last])[last]):
             return {last: logits}
-        blocks = rtl.simulate_blocks(folder, words[:LAYER_VECTORS])
-        hidden = {names.get(block, block): values for block, values in blocks.items()}
-        hidden.pop(last, None)
-        return {**hidden, last: logits}
+        return {**rtl.simulate_blocks(folder, words[:LAYER_VECTORS]), last: logits}
 
     return Side("rtl", run)
-
-
-def block_layers(model) -> dict[str, str]:
-    """RTL block name -> the layer whose output it gives: "input", then each QDense with the activation behind it."""
-    names: dict[str, str] = {}
-    block = "input"
-    for layer in model.layers:
-        if type(layer).__name__ == "QDense":
-            block = layer.name
-        if type(layer).__name__ != "InputLayer":
-            names[block] = layer.name
-    return names
 
 
 def vectors(
@@ -174,7 +158,8 @@ def vectors(
     """Input words (n, n_in) for the gate: corners first, then real events, then random words on the grid.
 
     `grid` is the format of the network's first quantizer: its ties and both ends of its range are then among the
-    corners. With the first layer's `kernel` (n_in, n_out) so are the words that drive its sums to their ends.
+    corners. With the `kernel` (n_in, n_out) of a fully connected first layer so are the words that drive its sums to
+    their ends.
     """
     word, n_in = scaling.word, len(scaling.features)
     offsets = np.asarray(scaling.offsets, dtype=np.float64)

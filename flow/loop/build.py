@@ -2,10 +2,12 @@
 
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Sequence
+
+import numpy as np
 
 from flow.cost import costs
 from flow.cost import rtl as cost
@@ -19,6 +21,7 @@ from flow.process import in_parallel
 from flow.store import Step, commit, digest_of, file_digest
 from flow.synth import yosys
 from flow.synth.report import Report
+from flow.topology import INPUT, Dense, Topology
 from flow.train.designs import member_weights
 
 RTL_VECTORS = 4000  # vectors for the simulated Verilog: corners, test events, random words
@@ -110,7 +113,7 @@ def build_project(context: Context, ground: Ground, item: Built) -> Path:
 
         model = model_of(ground, item)
         words = ground.words("test")[:PROJECT_VECTORS]
-        logits = qkeras_model.reference(model, words)[ground.topology.names[-1]]
+        logits = qkeras_model.reference(model, words)[ground.topology.output]
         provenance = {
             "key": key,
             "seed": context.task.search.seed,
@@ -177,8 +180,7 @@ def _verify(context: Context, ground: Ground, item: Built, project: Path) -> dic
 
         with context.stage("verifying", f"{item.design.digest} ({item.name})"):
             model = model_of(ground, item)
-            first = model.get_layer(ground.topology.names[0])
-            kernel, _ = qkeras_model.quantized_weights(first)
+            kernel = _first_kernel(ground.topology, model)
             seed = context.task.search.seed
             words = verify.vectors(
                 ground.scaling, ground.words("test"), RANDOM_VECTORS, seed, item.design.input, kernel
@@ -189,7 +191,7 @@ def _verify(context: Context, ground: Ground, item: Built, project: Path) -> dic
             types = result_types(model, ground.scaling.word)
             traced = rtl.trace(model, ground.scaling.word)
             full = qkeras_model.reference(model, words)
-            deviation = qkeras_model.float32_deviation(model, words, full[ground.topology.names[-1]])
+            deviation = qkeras_model.float32_deviation(model, words, full[ground.topology.output])
             jobs = [
                 lambda: verify.compare(
                     full, [verify.csim_side(project / "hls"), verify.traced_side(traced)], words, types, deviation
@@ -207,6 +209,16 @@ def _verify(context: Context, ground: Ground, item: Built, project: Path) -> dic
             }, {}
 
     return context.store.step("equivalence", inputs, compute).result
+
+
+def _first_kernel(topology: Topology, model) -> np.ndarray | None:
+    """The quantized kernel (n_in, n_out) of a fully connected layer on the input, whose sums have corners to try."""
+    from flow.train import qkeras_model
+
+    first = topology.weighted[0]
+    if not isinstance(first, Dense) or topology.sources[first.name] != (INPUT,):
+        return None
+    return qkeras_model.quantized_weights(model.get_layer(first.name))[0]
 
 
 def _synthesise(context: Context, ground: Ground, item: Built) -> Built:

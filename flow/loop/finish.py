@@ -1,6 +1,6 @@
 """After the rounds: the chosen design, the test sample (opened once, here), and everything that the page shows."""
 
-from typing import Mapping
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -124,10 +124,10 @@ def _logits(ground: Ground, item: Built | None, words: np.ndarray, sample) -> np
         from flow.train.ranges import hidden_values
 
         values = hidden_values(ground.topology, ground.float_weights, sample.values)
-        return values[ground.topology.names[-1]].astype(np.float64)
+        return values[ground.topology.output].astype(np.float64)
     from flow.train import qkeras_model
 
-    return qkeras_model.reference(model_of(ground, item), words)[ground.topology.names[-1]]
+    return qkeras_model.reference(model_of(ground, item), words)[ground.topology.output]
 
 
 def _roc(scores: np.ndarray, truth: Truth, ground: Ground) -> dict[str, list[float]]:
@@ -137,7 +137,7 @@ def _roc(scores: np.ndarray, truth: Truth, ground: Ground) -> dict[str, list[flo
     signal = np.sort(scores[np.isin(truth.labels, point.signal)])
     places = np.unique(np.geomspace(1, len(background), ROC_POINTS).astype(int))
     thresholds = np.unique(background[-places])
-    count = lambda values: (1.0 - np.searchsorted(values, thresholds, side="left") / len(values)).tolist()  # noqa: E731
+    count = lambda values: (1.0 - np.searchsorted(values, thresholds, side="left") / len(values)).tolist()
     return {"signal": count(signal), "background": count(background)}
 
 

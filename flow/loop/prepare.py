@@ -9,16 +9,23 @@ from flow.cost import rtl as cost
 from flow.data.scaling import InputScaling
 from flow.design import Design, LayerDesign
 from flow.errors import BadInput, BudgetMissed
-from flow.formats import best_integer, parse
+from flow.firmware.followed import check_form
+from flow.formats import Format, best_integer, parse
 from flow.loop.context import Context, scaling_of
 from flow.metrics import Figure
-from flow.space import SearchSpace, build_space, check_space, least_design
+from flow.space import SearchSpace, build_space, check_space, formats, least_design
 from flow.store import Step, file_digest
-from flow.topology import Topology
+from flow.topology import Topology, Weighted
 from flow.train.designs import Physics, Sample, figures_of, member_weights, train_designs
 from flow.train.evaluate import OperatingPoint, Truth
 
 BASELINES = {"uniform 6 bits": 6, "uniform 16 bits": 16}
+BASELINE_KINDS = {  # of a uniform design's activations, by function
+    "relu": "quantized_relu",
+    "tanh": "quantized_tanh",
+    "sigmoid": "quantized_sigmoid",
+    "linear": "quantized_bits",
+}
 RANGE_EVENTS = 20_000  # events on which ranges of activations are taken
 
 
@@ -71,6 +78,7 @@ def lay_ground(context: Context) -> Ground:
     check_files(context)
     topology = read_topology(context)
     check_space(task.space, topology, context.path)
+    _check_followed(context, topology)
     _check_least(context, topology)
     data = read_data(context)
     classes = task.data.classes
@@ -117,13 +125,14 @@ def read_topology(context: Context) -> Topology:
     if not path.is_file():
         raise BadInput(f"{context.path}: network: {path}: no such file")
     features, classes = context.task.data.features or FEATURES, context.task.data.classes
-    inputs = {"network": file_digest(path), "n_in": len(features), "n_out": len(classes)}
+    fold = context.task.train.fold_batchnorm
+    inputs = {"network": file_digest(path), "n_in": len(features), "n_out": len(classes), "fold_batchnorm": fold}
 
     def compute():
         from flow.train.network import read_network
 
         with context.stage("reading the network"):
-            return {"layers": read_network(path, len(features), len(classes)).to_json()}, {}
+            return {"layers": read_network(path, len(features), len(classes), fold).to_json()}, {}
 
     return Topology.from_json(context.store.step("network", inputs, compute).result["layers"])
 
@@ -157,32 +166,28 @@ def train_step(
 def train_on(context: Context, ground: Ground, name: str, designs, start, epochs: int) -> Step:
     """`train_step` on the ground that was laid."""
     key = {"data": ground.data.key, "topology": ground.topology.to_json()}
-    samples = lambda: (ground.train, ground.validation)  # noqa: E731 (loaded only where there is work)
+    samples = lambda: (ground.train, ground.validation)  # loaded only where there is work
     return train_step(context, name, key, designs, start, epochs, samples, ground.topology, ground.physics)
 
 
 def baseline_designs(ground: Ground) -> dict[str, Design]:
     """Uniform designs of 6 and 16 bits, nothing pruned, integer bits from the float network's ranges."""
-    samples = range_samples(ground.topology, ground.data, ground.float_weights)
+    topology, weights = ground.topology, ground.float_weights
+    samples = range_samples(topology, ground.data, weights)
     found = {}
     for name, bits in BASELINES.items():
+
+        def suited(values, kind: str = "quantized_bits", bits: int = bits) -> Format | None:
+            return None if values is None else best_integer(values, bits, kind)
+
         layers = []
-        for layer in ground.topology.layers:
-            kernel, bias = ground.float_weights[layer.name]
+        for layer in topology.designed:
+            kernel, bias = weights[layer.name] if isinstance(layer, Weighted) else (None, None)
             activation = None
-            if layer.activation == "relu":
-                activation = best_integer(samples[layer.name], bits, "quantized_relu")
-            layers.append(
-                (
-                    layer.name,
-                    LayerDesign(
-                        best_integer(kernel, bits, "quantized_bits"),
-                        best_integer(bias, bits, "quantized_bits"),
-                        activation,
-                    ),
-                )
-            )
-        grid = best_integer(samples["input"], min(bits + 2, ground.scaling.word.bits), "quantized_bits")
+            if topology.quantized(layer):
+                activation = suited(samples[layer.name], BASELINE_KINDS[layer.activation])
+            layers.append((layer.name, LayerDesign(suited(kernel), suited(bias), activation)))
+        grid = suited(samples["input"], bits=min(bits + 2, ground.scaling.word.bits))
         found[name] = Design(grid, tuple(layers))
     return found
 
@@ -221,6 +226,15 @@ def _space(context: Context, topology: Topology, data: Step, floating: Step) -> 
         return build_space(context.task.space, topology, weights, samples, context.path).to_json(), {}
 
     return SearchSpace.from_json(context.store.step("space", inputs, compute).result)
+
+
+def _check_followed(context: Context, topology: Topology) -> None:
+    """Raise BadInput where firmware can't follow a choice of the space."""
+    for key, role, text, form in formats(context.task.space, topology, context.path):
+        try:
+            check_form(role, form)
+        except ValueError as error:
+            raise BadInput(f"{context.path}: space: {key}: {text!r}: {error}") from None
 
 
 def _check_least(context: Context, topology: Topology) -> None:

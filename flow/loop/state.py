@@ -1,7 +1,7 @@
 """What a run knows between rounds: trials, built designs and their reports, and the calibrated cost model."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Mapping
 
 from flow.cost.rtl import CostModel, Reported, calibrated
 from flow.design import Design

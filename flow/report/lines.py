@@ -1,6 +1,6 @@
 """A run's summary as lines for a terminal, and as the one JSON object of `flow status --json`."""
 
-from typing import Mapping
+from collections.abc import Mapping
 
 _EMPTY = {
     "task": None,

@@ -1,7 +1,7 @@
 """What the report says, section by section, in the order of the page. Data that is missing leaves a sentence."""
 
 import json
-from typing import Callable
+from collections.abc import Callable
 
 from flow.report import figures, tables
 from flow.report.blocks import Block, Code, Picture, Pictures, Section, Table, Text

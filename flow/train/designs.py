@@ -1,5 +1,6 @@
 """Training of designs as steps: what goes in, what comes out, nothing of the loop."""
 
+import math
 from dataclasses import dataclass
 from typing import Callable, Mapping, Sequence
 
@@ -9,14 +10,16 @@ from flow.design import Design
 from flow.metrics import Figure
 from flow.topology import Topology
 from flow.train import backend
-from flow.train.evaluate import OperatingPoint, Truth, evaluate
+from flow.train.evaluate import OperatingPoint, Truth, evaluate, metric
+from flow.train.initial import Weights
+from flow.train.schedule import Schedule
 
-Weights = dict[str, tuple[np.ndarray, np.ndarray]]
+MONITORED = 20_000  # events of the validation sample on which members are compared while they train
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Centred input values (n, features) float32, and the truth of n events."""
+    """Centred input values (n, features) float32 (an array, or rows read from a file), and the truth of n events."""
 
     values: np.ndarray
     truth: Truth
@@ -24,56 +27,108 @@ class Sample:
 
 @dataclass(frozen=True)
 class Physics:
-    """What physics figures need beside logits and truth."""
+    """What physics figures need beside logits and truth; `maximize` names the figure that members are compared by."""
 
     point: OperatingPoint
     classes: tuple[str, ...]
+    maximize: str = "accuracy"
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where a member's training starts: parameters by name (None = random), and its cost, which halving looks at."""
+
+    parameters: Mapping[str, np.ndarray] | None = None
+    cost: float = 0.0
 
 
 def train_designs(
     topology: Topology,
     designs: Sequence[Design | None],
-    start: Weights | None,
+    starts: Sequence[Start],
     train: Sample,
     validation: Sample,
     physics: Physics,
-    schedule,
-    progress: Callable[[int, int], None],
+    schedule: Schedule,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+    teacher: Mapping[str, np.ndarray] | None = None,
+    population: int | None = None,
+    say: Callable[[str], None] = lambda text: None,
 ) -> tuple[dict, dict[str, np.ndarray]]:
-    """Train designs (None = float) together from `start` and evaluate each on the validation sample.
+    """Train designs (None = float) together and evaluate each on the validation sample.
 
-    Returns rows {figures, losses, failed} in order, and the members' weights stacked as
-    "<layer>.kernel" (members, n_in, n_out) and "<layer>.bias" (members, n_out).
+    `teacher`: parameters of the float network, for `schedule.distillation`. Returns rows {figures, losses, metrics,
+    best, failed, cut} in order (epochs count from 1, None = it didn't happen), and the members' parameters, stacked
+    by name "<layer>.<parameter>" (members, ...).
     """
     backend.start()
-    from flow.train.population import Member, logits
+    from flow.train.events import Events
+    from flow.train.parameters import deployed
+    from flow.train.population import Member, Monitor, logits
     from flow.train.population import train as train_population
 
-    members = [Member(design, start) for design in designs]
-    trained = train_population(topology, members, train.values, train.truth.labels, schedule, progress)
-    finished = [Member(design, result.weights) for design, result in zip(designs, trained)]
-    outputs = logits(topology, finished, validation.values)
-    rows = []
-    for result, out in zip(trained, outputs):
-        row = {"losses": list(result.losses), "failed": result.failed, "figures": {}}
-        if not result.failed:
-            figures = evaluate(out.astype(np.float64), validation.truth, physics.point, physics.classes)
-            row["figures"] = {name: figure.to_json() for name, figure in figures.items()}
-        else:
-            row["losses"] = [loss if np.isfinite(loss) else None for loss in result.losses]
-        rows.append(row)
-    arrays = {}
-    for layer in topology.names:
-        arrays[f"{layer}.kernel"] = np.stack([result.weights[layer][0] for result in trained])
-        arrays[f"{layer}.bias"] = np.stack([result.weights[layer][1] for result in trained])
+    taught = None
+    if teacher is not None and schedule.distillation is not None:
+        taught = next(logits(topology, [None], [deployed(topology, teacher)], train.values))
+    members = [
+        Member(design, dict(start.parameters) if start.parameters else None, seed, cost=start.cost)
+        for seed, (design, start) in enumerate(zip(designs, starts))
+    ]
+    trained = train_population(
+        topology,
+        members,
+        Events(train.values, train.truth.labels, taught),
+        schedule,
+        _monitor(validation, physics, Monitor),
+        population,
+        progress,
+        say,
+    )
+    outputs = logits(topology, designs, [deployed(topology, item.parameters) for item in trained], validation.values)
+    rows = [_row(item, out, validation, physics) for item, out in zip(trained, outputs)]
+    arrays = {name: np.stack([item.parameters[name] for item in trained]) for name in trained[0].parameters}
     return {"members": rows}, arrays
 
 
+def member_parameters(arrays: Mapping[str, np.ndarray], member: int) -> dict[str, np.ndarray]:
+    """The parameters of one member out of `train_designs`' arrays."""
+    return {name: values[member] for name, values in arrays.items()}
+
+
 def member_weights(topology: Topology, arrays: Mapping[str, np.ndarray], member: int) -> Weights:
-    """The weights of one member out of `train_designs`' arrays."""
-    return {name: (arrays[f"{name}.kernel"][member], arrays[f"{name}.bias"][member]) for name in topology.names}
+    """The deployed weights of one member out of `train_designs`' arrays: layer → kernel, bias (None where none)."""
+    from flow.train.parameters import deployed
+
+    return deployed(topology, member_parameters(arrays, member))
 
 
 def figures_of(row: Mapping) -> dict[str, Figure]:
     """Figures by name from their JSON rows."""
     return {name: Figure.from_json(item) for name, item in row.items()}
+
+
+def _monitor(validation: Sample, physics: Physics, monitor):
+    """What members are compared by: the task's metric on the first events of the validation sample."""
+    count = min(MONITORED, len(validation.truth.labels))
+    truth = Truth(validation.truth.labels[:count], validation.truth.weights[:, :count])
+
+    def compare(out: np.ndarray) -> tuple[float, float]:
+        figure = metric(physics.maximize, out.astype(np.float64), truth, physics.point)
+        return figure.value, figure.error or 0.0
+
+    return monitor(np.asarray(validation.values[:count], np.float32), compare)
+
+
+def _row(item, out: np.ndarray, validation: Sample, physics: Physics) -> dict:
+    """What is remembered of a trained member; numbers that are none are None."""
+    figures = {}
+    if item.failed is None:
+        figures = evaluate(out.astype(np.float64), validation.truth, physics.point, physics.classes)
+    return {
+        "figures": {name: figure.to_json() for name, figure in figures.items()},
+        "losses": [loss if math.isfinite(loss) else None for loss in item.losses],
+        "metrics": list(item.metrics),
+        "best": item.best,
+        "failed": item.failed,
+        "cut": item.cut,
+    }

@@ -136,19 +136,39 @@ def evaluate(
     labels = truth.labels
     figures = {"accuracy": accuracy(logits, labels)}
     areas = aucs(logits, labels)
-    errors = []
     for c, (name, area) in enumerate(zip(classes, areas)):
         n = int((labels == c).sum())
-        errors.append(auc_error(area, n, len(labels) - n))
-        figures[f"auc_{name}"] = Figure(f"auc_{name}", area, "", Fidelity.MEASURED, errors[-1])
-    # The classes' areas share their events: the mean of the errors is the safe side.
-    figures["mean_auc"] = figure("mean_auc", float(np.mean(areas)), Fidelity.MEASURED, error=float(np.mean(errors)))
+        error = auc_error(area, n, len(labels) - n)
+        figures[f"auc_{name}"] = Figure(f"auc_{name}", area, "", Fidelity.MEASURED, error)
+    figures["mean_auc"] = mean_auc(areas, labels)
     own = (discriminant(logits, point), truth)
     if validation is None:
         _, signal, background = operating_point(point, *own)
     else:
         _, signal, background = operating_point(point, discriminant(validation[0], point), validation[1], on=own)
     return figures | {"signal_efficiency": signal, "background_efficiency": background}
+
+
+def metric(name: str, logits: np.ndarray, truth: Truth, point: OperatingPoint) -> Figure:
+    """One of the figures that a task can maximise, of logits (n, classes): "accuracy", "mean_auc", "signal_efficiency"."""
+    labels = truth.labels
+    match name:
+        case "accuracy":
+            return accuracy(logits, labels)
+        case "mean_auc":
+            return mean_auc(aucs(logits, labels), labels)
+        case "signal_efficiency":
+            return operating_point(point, discriminant(logits, point), truth)[1]
+    raise ValueError(f"{name!r} is no metric; known: accuracy, mean_auc, signal_efficiency")
+
+
+def mean_auc(areas: list[float], labels: np.ndarray) -> Figure:
+    """The mean of the classes' areas, in their order. They share their events: the mean of the errors is the safe side."""
+    errors = []
+    for c, area in enumerate(areas):
+        n = int((labels == c).sum())
+        errors.append(auc_error(area, n, len(labels) - n))
+    return figure("mean_auc", float(np.mean(areas)), Fidelity.MEASURED, error=float(np.mean(errors)))
 
 
 _ONCE = np.ones((1, 1), dtype=np.uint8)  # every event counts once: no resampling

@@ -1,208 +1,305 @@
 """Training of a whole population of designs at once, in one compiled graph.
 
-Every tensor has a leading axis over members; bit widths, kinds, masks and learning rates are data, so
-nothing is rebuilt from design to design. Members share the order of events and nothing else.
+Members go through the graph in groups on a leading axis, a group for each core at a time. A member's events,
+random numbers and schedule depend on itself alone: who else is in the population changes nothing of it.
+Members that finish, fail or are cut leave, and waiting ones take their place; nothing is compiled anew.
 """
 
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Callable, Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from flow.design import Design
 from flow.topology import Topology
-from flow.train.quantizers import Formats, quantize_input, quantize_kernel, quantize_relu
-from flow.train.schedule import Schedule
+from flow.train import engine, memory
+from flow.train.events import Events
+from flow.train.halving import cut
+from flow.train.initial import Weights
+from flow.train.parameters import STATISTICS, TRAINED, Parameters, deployed, names_of, random_parameters
+from flow.train.pruning import masks
+from flow.train.schedule import Importance, Schedule
 
-Weights = dict[str, tuple[np.ndarray, np.ndarray]]
-BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-7
+FISHER_STEPS = 100  # steps over which Fisher information is averaged before weights are pruned by it
+INFERENCE_BATCH = 4096
+
+Metric = Callable[[np.ndarray], tuple[float, float]]  # logits (n, classes) -> value (maximised) and its standard error
 
 
 @dataclass(frozen=True)
 class Member:
-    """One network to train: its design (None = float) and the weights it starts from (None = random)."""
+    """One network to train: its design (None = float), the parameters it starts from (None = random), and what is
+    its own: seed of its random numbers, learning rate (None = the schedule's), and a cost for halving."""
 
     design: Design | None
-    start: Weights | None = None
+    start: Parameters | None = None
+    seed: int = 0
+    learning_rate: float | None = None
+    cost: float = 0.0
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What training left of a member: unquantized weights (pruned ones are 0) and its mean loss by epoch."""
+    """What training left of a member: the parameters of its best epoch, its mean loss by epoch, and its metric.
 
-    weights: Weights
+    `best` is the epoch (from 1) whose parameters these are; `failed` the one in which the loss or the parameters
+    ceased to be numbers; `cut` the one after which halving took it out.
+    """
+
+    parameters: Parameters
     losses: tuple[float, ...]
+    metrics: tuple[float, ...] = ()
+    best: int = 0
+    failed: int | None = None
+    cut: int | None = None
 
-    @property
-    def failed(self) -> bool:
-        """True where the loss ceased to be a number."""
-        return not np.isfinite(self.losses[-1])
+
+@dataclass(frozen=True)
+class Monitor:
+    """What members are compared by while they train: a metric on centred values (n, n_in)."""
+
+    values: np.ndarray
+    metric: Metric
+
+
+@dataclass
+class _Live:
+    """A member on its way."""
+
+    place: int
+    member: Member
+    parameters: Parameters
+    first: Parameters
+    second: Parameters
+    masks: Parameters = field(default_factory=dict)
+    fisher: Parameters | None = None
+    epoch: int = 0
+    losses: list[float] = field(default_factory=list)
+    metrics: list[float] = field(default_factory=list)
+    error: float = 0.0
+    best: int = 0
+    best_parameters: Parameters | None = None
+    failed: int | None = None
+    cut: int | None = None
+    stopped: bool = False
+
+    def result(self) -> Trained:
+        kept = self.parameters if self.best_parameters is None else self.best_parameters
+        return Trained(kept, tuple(self.losses), tuple(self.metrics), self.best, self.failed, self.cut)
 
 
 def train(
     topology: Topology,
     members: Sequence[Member],
-    values: np.ndarray,
-    labels: np.ndarray,
+    events: Events,
     schedule: Schedule,
+    monitor: Monitor | None = None,
+    population: int | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    say: Callable[[str], None] = lambda text: None,
 ) -> list[Trained]:
-    """Train members on centred input values (n, n_in) and labels (n,); the result is in the members' order.
+    """Train members on events; the result is in the members' order.
 
-    Kernels are pruned by magnitude on a cubic schedule over the first half of the epochs (Zhu and Gupta,
-    arXiv 1710.01878, eq. 1); masks then hold.
+    At most `population` members (None: all) are on their way at once. With a `monitor`, the parameters of the epoch
+    with the best metric are kept, of those epochs in which the kernels are as sparse as the design asks;
+    early stopping and halving need one. Raises BadInput where not even one member fits into memory; groups
+    that had to be made smaller to fit are said.
     """
     tf.config.experimental.enable_op_determinism()
-    engine = _Engine(topology, members, schedule)
-    x, y = tf.constant(values, tf.float32), tf.constant(labels, tf.int32)
-    rng = np.random.default_rng(schedule.seed)
-    batch = min(schedule.batch, len(values))
-    steps = len(values) // batch
-    losses = []
-    for epoch in range(schedule.epochs):
-        engine.prune(_pruned_share(epoch, schedule.epochs))
-        order = tf.constant(rng.permutation(len(values))[: steps * batch].astype(np.int32))
-        losses.append(engine.epoch(x, y, order, batch, epoch * steps, schedule.epochs * steps))
-        progress(epoch + 1, schedule.epochs)
-    engine.prune(1.0)
-    weights = engine.weights()
-    return [Trained(w, tuple(float(loss[i]) for loss in losses)) for i, w in enumerate(weights)]
+    tf.config.experimental.enable_tensor_float_32_execution(False)  # a GPU computes what a CPU does
+    run = _Run(topology, members, events, schedule, monitor)
+    if run.group < memory.wanted(len(members)):
+        say(f"  {memory.wanted(len(members))} designs at once don't fit into memory: they train {run.group} at a time")
+    waiting = list(range(len(members)))
+    most = len(members) if population is None else population
+    live: list[_Live] = []
+    done: dict[int, Trained] = {}
+    with ThreadPoolExecutor(run.workers) as pool:
+        while waiting or live:
+            while waiting and len(live) < most:
+                live.append(run.begin(waiting.pop(0)))
+            list(pool.map(run.advance, run.grouped(live)))
+            if schedule.halving is not None:
+                run.halve(live)
+            for item in [item for item in live if run.over(item)]:
+                live.remove(item)
+                done[item.place] = item.result()
+            spent = sum(i.epoch for i in live) + len(done) * schedule.epochs
+            progress(spent, len(members) * schedule.epochs)
+    return [done[place] for place in range(len(members))]
 
 
-def logits(topology: Topology, members: Sequence[Member], values: np.ndarray, batch: int = 4096) -> np.ndarray:
-    """Logits (members, n, classes) of trained members (`start` holds their weights) for centred inputs (n, n_in)."""
-    engine = _Engine(topology, members, Schedule(1, batch, 0.0, 0))
-    x = tf.constant(values, tf.float32)
-    return np.concatenate([engine.infer(x[i : i + batch]) for i in range(0, len(values), batch)], axis=1)
+def logits(
+    topology: Topology, designs: Sequence[Design | None], weights: Sequence[Weights], values, group: int | None = None
+) -> Iterator[np.ndarray]:
+    """Logits (n, classes), network by network, of deployed weights for centred values (n, n_in)."""
+    size = group or memory.group_size(topology, len(designs), INFERENCE_BATCH)
+    plan = engine.Plan(topology, engine.families_of(topology, designs))
+    for start in range(0, len(designs), size):
+        chosen = [min(start + i, len(designs) - 1) for i in range(size)]
+        found = _logits(plan, [designs[i] for i in chosen], [weights[i] for i in chosen], values)
+        yield from found[: len(designs) - start]
 
 
-class _Engine:
-    """The tensors of a population; the graph that works on them is shared by all of one shape."""
+class _Run:
+    """One call of `train`: the graph it needs, and what moves members on."""
 
-    def __init__(self, topology: Topology, members: Sequence[Member], schedule: Schedule):
-        self.topology = topology
-        designs = [member.design for member in members]
-        self.formats = [Formats.of([None if d is None else d.input for d in designs])]
-        for layer in topology.layers:
-            items = [None if d is None else d[layer.name] for d in designs]
-            self.formats += [
-                Formats.of([None if i is None else i.kernel for i in items]),
-                Formats.of([None if i is None else i.bias for i in items]),
-                Formats.of([None if i is None else i.activation for i in items]),
-            ]
-        self.keep = {l.name: np.array([1.0 if d is None else d[l.name].keep for d in designs]) for l in topology.layers}
-        starts = [member.start or random_weights(topology, schedule.seed + i) for i, member in enumerate(members)]
-        self.kernels = [tf.constant(np.stack([s[l.name][0] for s in starts]), tf.float32) for l in topology.layers]
-        self.biases = [
-            tf.constant(np.stack([s[l.name][1] for s in starts])[:, None], tf.float32) for l in topology.layers
-        ]
-        self.masks = [tf.ones_like(k) for k in self.kernels]
-        self.moments = [tf.zeros_like(v) for v in 2 * (self.kernels + self.biases)]
-        self.rate = schedule.learning_rate
-        self.activations = tuple(layer.activation for layer in topology.layers)
+    def __init__(self, topology, members, events: Events, schedule: Schedule, monitor: Monitor | None):
+        self.topology, self.members, self.events = topology, members, events
+        self.schedule, self.monitor = schedule, monitor
+        self.batch = min(schedule.batch, len(events))
+        self.group = memory.group_size(topology, len(members), self.batch)
+        self.workers = memory.workers(topology, self.group, self.batch)
+        self.plan = engine.Plan(
+            topology,
+            engine.families_of(topology, [member.design for member in members]),
+            schedule.distillation if events.teacher is not None else None,
+        )
+        self.sparse = schedule.pruning.last_epoch(schedule.epochs)
+        self.rungs = () if schedule.halving is None else schedule.halving.rungs(schedule.epochs, self.sparse)
 
-    def prune(self, share: float) -> None:
-        """Mask the smallest weights: `share` (0 to 1) of what the designs ask to prune."""
-        for i, layer in enumerate(self.topology.layers):
-            keep = 1.0 - share * (1.0 - self.keep[layer.name])
-            size = np.abs(self.kernels[i].numpy())
-            flat = size.reshape(len(keep), -1)
-            count = np.maximum(1, np.ceil(keep * flat.shape[1] - 1e-6).astype(int))
-            # The stable order makes exactly `count` weights stay, also among equal ones.
-            ranks = np.argsort(np.argsort(-flat, axis=1, kind="stable"), axis=1, kind="stable")
-            mask = (ranks < count[:, None]).reshape(size.shape).astype(np.float32)
-            self.masks[i] = tf.constant(mask)
-            self.kernels[i] = self.kernels[i] * mask
+    def begin(self, place: int) -> _Live:
+        member = self.members[place]
+        parameters = member.start or random_parameters(self.topology, self.schedule.seed + member.seed)
+        zeros = {name: np.zeros_like(parameters[name]) for name in names_of(self.topology, TRAINED)}
+        return _Live(place, member, parameters, zeros, zeros)
 
-    def epoch(self, x, y, order, batch: int, step: int, total: int) -> np.ndarray:
-        """One pass over `order`; returns the members' mean losses (members,)."""
-        state, loss = _epoch(self.activations)(
-            x, y, order, tf.constant(batch), tf.constant(float(step)), tf.constant(float(total)), tf.constant(self.rate),
-            self.formats, self.masks, (self.kernels, self.biases, self.moments),
-        )  # fmt: skip
-        self.kernels, self.biases, self.moments = state
-        return loss.numpy()
+    def grouped(self, live: Sequence[_Live]) -> list[list[_Live]]:
+        """Members in groups that are at the same epoch, in the order of their places."""
+        found = []
+        for epoch in sorted({item.epoch for item in live}):
+            same = sorted((item for item in live if item.epoch == epoch), key=lambda item: item.place)
+            found += [same[i : i + self.group] for i in range(0, len(same), self.group)]
+        return found
 
-    def infer(self, x) -> np.ndarray:
-        return _infer(self.activations)(x, self.formats, self.masks, self.kernels, self.biases).numpy()
+    def advance(self, group: Sequence[_Live]) -> None:
+        """One epoch of some members, all at the same one."""
+        schedule, epoch = self.schedule, group[0].epoch
+        self._prune(group, epoch)
+        losses = self._pass(group, epoch, schedule.learning_rate)
+        for item, loss in zip(group, losses):
+            item.epoch += 1
+            item.losses.append(float(loss))
+            item.parameters |= {
+                f"{name}.kernel": item.parameters[f"{name}.kernel"] * mask
+                for name, mask in item.masks.items()
+                if f"{name}.kernel" in item.parameters
+            }
+            if not np.isfinite(loss) or not all(np.isfinite(values).all() for values in item.parameters.values()):
+                item.failed = item.epoch
+        if self.monitor is not None:
+            self._compare([item for item in group if item.failed is None])
 
-    def weights(self) -> list[Weights]:
-        kernels = [k.numpy() for k in self.kernels]
-        biases = [b.numpy()[:, 0] for b in self.biases]
-        names = self.topology.names
-        return [{n: (k[i], b[i]) for n, k, b in zip(names, kernels, biases)} for i in range(len(kernels[0]))]
+    def halve(self, live: Sequence[_Live]) -> None:
+        """Cut those members that have come to a rung and are behind."""
+        for rung in self.rungs:
+            there = [item for item in live if item.epoch == rung and item.failed is None]
+            if len(there) > 1:
+                rows = [item.metrics[-1] for item in there], [item.error for item in there]
+                for i in cut(*rows, [item.member.cost for item in there], self.schedule.halving):
+                    there[i].cut = rung
 
+    def over(self, item: _Live) -> bool:
+        patience = self.schedule.patience
+        late = patience is not None and item.best and item.epoch - item.best >= patience
+        return item.failed is not None or item.cut is not None or late or item.epoch >= self.schedule.epochs
 
-def random_weights(topology: Topology, seed: int) -> Weights:
-    """Glorot-uniform kernels and zero biases."""
-    rng = np.random.default_rng(seed)
-    found = {}
-    for layer in topology.layers:
-        limit = np.sqrt(6.0 / (layer.n_in + layer.n_out))
-        kernel = rng.uniform(-limit, limit, (layer.n_in, layer.n_out)).astype(np.float32)
-        found[layer.name] = (kernel, np.zeros(layer.n_out, np.float32))
-    return found
-
-
-def _pruned_share(epoch: int, epochs: int) -> float:
-    half = max(epochs // 2, 1)
-    return 1.0 - (1.0 - min(epoch / half, 1.0)) ** 3
-
-
-def _forward(activations, x, formats, masks, kernels, biases):
-    values = quantize_input(x, formats[0])
-    for i, activation in enumerate(activations):
-        kernel, bias, act = formats[1 + 3 * i : 4 + 3 * i]
-        values = tf.matmul(values, quantize_kernel(kernels[i] * masks[i], kernel)) + quantize_kernel(biases[i], bias)
-        if activation == "relu":
-            values = quantize_relu(values, act)
-    return values
-
-
-@lru_cache(maxsize=None)
-def _infer(activations):
-    return tf.function(lambda *arguments: _forward(activations, *arguments), jit_compile=True)
-
-
-@lru_cache(maxsize=None)
-def _epoch(activations):
-    """The compiled epoch of one kind of topology: Adam steps (Kingma and Ba, arXiv 1412.6980) over all members."""
-
-    def losses_of(x, y, formats, masks, kernels, biases):
-        out = _forward(activations, x, formats, masks, kernels, biases)
-        targets = tf.broadcast_to(y[None], tf.shape(out)[:2])
-        return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(targets, out), axis=1)
-
-    @tf.function(jit_compile=True)
-    def step(x, y, t, rate, formats, masks, kernels, biases, moments):
-        variables = kernels + biases
-        with tf.GradientTape() as tape:
-            tape.watch(variables)
-            losses = losses_of(x, y, formats, masks, kernels, biases)
-            total = tf.reduce_sum(losses)
-        gradients = tape.gradient(total, variables)
-        rate = rate * tf.sqrt(1.0 - tf.pow(BETA2, t)) / (1.0 - tf.pow(BETA1, t))
-        n = len(variables)
-        first = [BETA1 * m + (1.0 - BETA1) * g for m, g in zip(moments[:n], gradients)]
-        second = [BETA2 * v + (1.0 - BETA2) * g * g for v, g in zip(moments[n:], gradients)]
-        variables = [w - rate * m / (tf.sqrt(v) + EPSILON) for w, m, v in zip(variables, first, second)]
-        return variables[: n // 2], variables[n // 2 :], first + second, losses
-
-    @tf.function
-    def epoch(x, y, order, batch, start, total, rate, formats, masks, state):
-        kernels, biases, moments = state
-        steps = tf.size(order) // batch
-        summed = tf.zeros_like(formats[0].kind[:, 0, 0])
-        for k in tf.range(steps):
-            chosen = order[k * batch : (k + 1) * batch]
-            t = start + tf.cast(k, tf.float32)
-            cosine = rate * 0.5 * (1.0 + tf.cos(np.pi * t / total))
-            kernels, biases, moments, losses = step(
-                tf.gather(x, chosen), tf.gather(y, chosen), t + 1.0, cosine, formats, masks, kernels, biases, moments
+    def _prune(self, group: Sequence[_Live], epoch: int) -> None:
+        if epoch >= self.sparse:
+            return
+        pruning = self.schedule.pruning
+        if pruning.importance is Importance.FISHER and epoch == 0:
+            self._measure_fisher(group)
+        share = pruning.share(epoch, self.schedule.epochs)
+        for item in group:
+            fisher = item.fisher if epoch == 0 else item.second
+            design = item.member.design
+            item.masks = masks(
+                self.topology, design, share, item.parameters, pruning.importance, fisher, item.masks
             )
-            summed += losses
-        return (kernels, biases, moments), summed / tf.cast(steps, tf.float32)
 
-    return epoch
+    def _measure_fisher(self, group: Sequence[_Live]) -> None:
+        """Mean squared gradients at the start, from steps that change nothing; the moments begin anew after it."""
+        kept = [(item.parameters, item.first, item.second) for item in group]
+        for item in group:
+            item.masks = masks(self.topology, None, 0.0, item.parameters, Importance.MAGNITUDE, None, {})
+        self._pass(group, 0, 0.0, FISHER_STEPS)
+        for item, before in zip(group, kept):
+            item.fisher = item.second
+            item.parameters, item.first, item.second = before
+
+    def _pass(self, group: Sequence[_Live], epoch: int, rate: float, steps: int | None = None) -> np.ndarray:
+        """Train members for an epoch (or `steps` of it); returns mean losses (members,)."""
+        rows = [group[min(i, len(group) - 1)] for i in range(self.group)]  # an incomplete group is filled up
+        designs = [item.member.design for item in rows]
+        rates = [rate if rate == 0.0 else item.member.learning_rate or rate for item in rows]
+        seeds = np.array([[epoch * 100_003, item.member.seed] for item in rows], np.int32)
+        tensors = engine.Group(
+            engine.formats_of(self.topology, designs),
+            _stacked([item.masks for item in rows]),
+            tf.constant(seeds),
+            tf.constant(rates, tf.float32),
+        )
+        trained, statistics = names_of(self.topology, TRAINED), names_of(self.topology, STATISTICS)
+        state = (
+            _stacked([item.parameters for item in rows], trained),
+            _stacked([item.first for item in rows]),
+            _stacked([item.second for item in rows]),
+            _stacked([item.parameters for item in rows], statistics),
+        )
+        own_steps = self.events.steps(self.batch)
+        total, done = float(own_steps * self.schedule.epochs), float(epoch * own_steps)
+        summed, parts = 0.0, 0
+        for values, order in self.events.pieces(self.schedule.seed, epoch, self.batch):
+            order = order if steps is None else order[: steps * self.batch]
+            count = int(order.shape[0]) // self.batch
+            state, losses = engine.epoch(self.plan)(
+                values, order, tf.constant(self.batch), tf.constant(done), tf.constant(total), tensors, state
+            )
+            summed, parts, done = summed + count * losses.numpy(), parts + count, done + count
+            if steps is not None:
+                break
+        parameters, first, second, seen = ({k: v.numpy() for k, v in part.items()} for part in state)
+        for i, item in enumerate(group):
+            item.parameters = {name: values[i] for name, values in (parameters | seen).items()}
+            item.first = {name: values[i] for name, values in first.items()}
+            item.second = {name: values[i] for name, values in second.items()}
+        return (summed / max(parts, 1))[: len(group)]
+
+    def _compare(self, group: Sequence[_Live]) -> None:
+        """The members' metrics after an epoch; the best parameters are kept."""
+        if not group:
+            return
+        rows = [group[min(i, len(group) - 1)] for i in range(self.group)]
+        weights = [deployed(self.topology, item.parameters) for item in rows]
+        found = _logits(self.plan, [item.member.design for item in rows], weights, self.monitor.values)
+        for item, out in zip(group, found):
+            value, item.error = self.monitor.metric(out)
+            if item.epoch >= self.sparse and (not item.best or value > max(item.metrics[self.sparse - 1 :])):
+                item.best, item.best_parameters = item.epoch, item.parameters
+            item.metrics.append(value)
+
+
+def _logits(plan: engine.Plan, designs, weights: Sequence[Weights], values) -> np.ndarray:
+    """Logits (members, n, classes) of one group."""
+    formats = engine.formats_of(plan.topology, designs)
+    tensors = {
+        name: tuple(None if w[name][k] is None else tf.constant(np.stack([w[name][k] for w in weights])) for k in (0, 1))
+        for w in weights[:1]
+        for name in w
+    }
+    run = engine.infer(plan)
+    parts = []
+    for start in range(0, len(values), INFERENCE_BATCH):
+        rows = np.asarray(values[start : start + INFERENCE_BATCH], np.float32)
+        # One size of batch for all events: the last one is filled up, so that nothing is compiled for it.
+        full = np.zeros((min(INFERENCE_BATCH, len(values)), *rows.shape[1:]), np.float32)
+        full[: len(rows)] = rows
+        parts.append(run(tf.constant(full), formats, tensors).numpy()[:, : len(rows)])
+    return np.concatenate(parts, axis=1)
+
+
+def _stacked(rows: Sequence[Parameters], names: Sequence[str] | None = None) -> dict[str, tf.Tensor]:
+    return {name: tf.constant(np.stack([row[name] for row in rows])) for name in (rows[0] if names is None else names)}

@@ -1,113 +1,103 @@
-"""A design and its weights as a QKeras model, and that model's exact answer.
+"""A design and its weights as a QKeras model, built, saved and loaded."""
 
-`reference` evaluates the QKeras model in float64: products and sums of fixed-point numbers are then
-exact up to 53 bits, where float32 inference may round from 24 bits on.
-"""
-
-from typing import Mapping
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 
 from flow.data.scaling import InputScaling
-from flow.design import Design
+from flow.design import Design, check
 from flow.errors import BadInput
-from flow.formats import Format, parse
-from flow.topology import Topology, accumulator_bits
+from flow.topology import INPUT, Activation, Conv, Dense, Layer, Merge, Pool, Reshape, Scale, Topology
 from flow.train import backend
+from flow.train.qkeras_quantizers import format_of, quantizer_of
+from flow.train.reference import quantized_weights, reference, sources
 
+__all__ = ["activation_name", "build", "float32_deviation", "layer_format", "load", "quantized_weights", "reference",
+           "save", "sources"]  # fmt: skip
+
+WORDS = "words"
 OFFSET = "input_offset"
 GRID = "input_grid"
+SHAPE = "input_shape"
 
-Weights = Mapping[str, tuple[np.ndarray, np.ndarray]]  # layer name -> kernel (n_in, n_out), bias (n_out,)
+Weights = Mapping[str, tuple[np.ndarray, np.ndarray | None]]  # layer name -> kernel (`kernel_shape`), bias (channels,)
+
+layer_format = format_of
 
 
-def activation_name(layer: str) -> str:
-    """The name of the activation behind a layer, on every side of the equivalence gate."""
-    return f"{layer}_relu"
+def activation_name(layer: Layer) -> str:
+    """The name of the quantized activation behind a layer, on every side of the equivalence gate."""
+    return layer.name if isinstance(layer, Activation) else f"{layer.name}_{layer.activation}"
 
 
 def build(topology: Topology, design: Design, scaling: InputScaling, weights: Weights, name: str = "model"):
     """The QKeras model of a trained design; its input is the firmware's words (n, n_in), its output the logits.
 
-    `weights` are the unquantized ones that training left: the model's own quantizers quantize them.
+    `weights` are the unquantized ones that training left: the model's own quantizers quantize them. Raises
+    BadInput where the design or the weights do not fit the network, or two layers would have one name.
     """
+    try:
+        check(design, topology)
+    except ValueError as error:
+        raise BadInput(str(error)) from None
+    _check_names(topology)
+    _check_weights(topology, weights)
     backend.start()
     import keras
-    from qkeras import QActivation, QDense
+    from qkeras import QActivation
 
-    inputs = keras.Input((topology.n_in,), name="words")
-    shape = (topology.n_in,)
-    offset = keras.layers.Normalization(axis=-1, mean=np.asarray(scaling.offsets), variance=np.ones(shape), name=OFFSET)
-    values = QActivation(_quantizer(design.input), name=GRID)(offset(inputs))
+    inputs = keras.Input((topology.n_in,), name=WORDS)
+    mean, variance = np.asarray(scaling.offsets), np.ones(topology.n_in)
+    centred = keras.layers.Normalization(axis=-1, mean=mean, variance=variance, name=OFFSET)(inputs)
+    first = QActivation(quantizer_of(design.input), name=GRID)(centred)
+    if len(topology.input_shape) > 1:
+        first = keras.layers.Reshape(topology.input_shape, name=SHAPE)(first)
+    values = {INPUT: first}
     for layer in topology.layers:
-        item = design[layer.name]
-        values = QDense(
-            layer.n_out,
-            kernel_quantizer=_quantizer(item.kernel),
-            bias_quantizer=_quantizer(item.bias),
-            name=layer.name,
-        )(values)
-        if item.activation is not None:
-            values = QActivation(_quantizer(item.activation), name=activation_name(layer.name))(values)
-    model = keras.Model(inputs, values, name=name)
-    for layer in topology.layers:
-        model.get_layer(layer.name).set_weights([np.asarray(w, dtype=np.float32) for w in weights[layer.name]])
+        read = [values[source] for source in topology.sources[layer.name]]
+        result = read[0] if isinstance(layer, Activation) else _keras_layer(layer, design)(*_arguments(layer, read))
+        if topology.quantized(layer):
+            form = design[layer.name].activation
+            result = QActivation(quantizer_of(form), name=activation_name(layer))(result)
+        values[layer.name] = result
+    model = keras.Model(inputs, values[topology.output], name=name)
+    for layer in topology.weighted:
+        model.get_layer(layer.name).set_weights(_arrays(layer, *weights[layer.name]))
     return model
 
 
-def reference(model, words: np.ndarray) -> dict[str, np.ndarray]:
-    """Every layer's output (n, width) in float64 for input words (n, n_in), by layer name, in order.
-
-    Weights are those that the model's own quantizers give; activations are quantized in float64.
-    Raises BadInput where an accumulator could need more than 53 bits, or for a layer it doesn't know.
-    """
-    values = np.asarray(words, dtype=np.float64)
-    outputs: dict[str, np.ndarray] = {}
-    data_bits = 53
-    for layer in model.layers:
-        match type(layer).__name__:
-            case "InputLayer":
-                continue
-            case "Normalization":
-                values = values - np.asarray(layer.mean, dtype=np.float64).reshape(1, -1)
-            case "QActivation":
-                form = layer_format(layer.activation)
-                values, data_bits = form.quantize(values), form.bits
-            case "QDense":
-                kernel, bias = quantized_weights(layer)
-                weight_bits = layer_format(layer.kernel_quantizer_internal).bits
-                needed = accumulator_bits(kernel.shape[0], data_bits, weight_bits)
-                if needed > 53:
-                    raise BadInput(
-                        f"layer {layer.name}: its accumulator may need {needed} bits; at most 53 can be verified"
-                    )
-                values = values @ kernel + bias
-            case other:
-                raise BadInput(
-                    f"layer {layer.name}: {other} is not supported; known: Normalization, QActivation, QDense"
-                )
-        outputs[layer.name] = values
-    return outputs
-
-
-def quantized_weights(layer) -> tuple[np.ndarray, np.ndarray]:
-    """Kernel (n_in, n_out) and bias (n_out,) of a QDense layer as its own quantizers give them, in float64.
-
-    QKeras' straight-through sum x + (q - x) can leave float32 dust on q: it is swept onto the grid.
-    """
-
-    def on_grid(quantizer, values) -> np.ndarray:
-        return layer_format(quantizer).quantize(np.asarray(quantizer(values), dtype=np.float64))
-
-    return on_grid(layer.kernel_quantizer_internal, layer.kernel), on_grid(layer.bias_quantizer_internal, layer.bias)
-
-
-def layer_format(quantizer) -> Format:
-    """The format that a QKeras quantizer stands for; raises BadInput for one that is not followed here."""
+def save(model, path: Path) -> None:
+    """Write a model as a .keras file that is never seen half written."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".keras", dir=path.parent)
+    os.close(descriptor)
     try:
-        return parse(str(quantizer))
-    except ValueError as error:
-        raise BadInput(str(error)) from None
+        model.save(temporary)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def load(path: Path):
+    """A model from a .keras file, with QKeras' layers and quantizers. Raises BadInput for what can't be read."""
+    path = Path(path)
+    if not path.is_file():
+        raise BadInput(f"{path}: no such file; a .keras file is needed")
+    backend.start()
+    import keras
+    import qkeras  # noqa: F401  (registers its layers and quantizers)
+
+    try:
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # Keras raises many kinds for a file that is damaged or not its own
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise BadInput(f"{path}: can't be read as a .keras model: {reason}") from None
 
 
 def float32_deviation(model, words: np.ndarray, logits: np.ndarray) -> float:
@@ -116,17 +106,91 @@ def float32_deviation(model, words: np.ndarray, logits: np.ndarray) -> float:
     return float(np.abs(own - logits).max(initial=0.0))
 
 
-def _quantizer(form: Format):
-    """The QKeras quantizer of a format, made from its values (never from text)."""
+def _keras_layer(layer: Layer, design: Design):
+    """The Keras layer of one layer, without its activation."""
+    import keras
+
+    match layer:
+        case Pool():
+            return _pooling(layer)
+        case Merge(operation="add"):
+            return keras.layers.Add(name=layer.name)
+        case Merge():
+            return keras.layers.Concatenate(name=layer.name)
+        case Reshape():
+            return keras.layers.Reshape(layer.shape, name=layer.name)
+    return _weighted_layer(layer, quantizer_of(design[layer.name].kernel), design[layer.name].bias)
+
+
+def _weighted_layer(layer: Layer, kernel, bias_form):
     import qkeras
 
-    match form.kind:
-        case "quantized_bits":
-            return qkeras.quantized_bits(form.bits, form.integer, alpha=1)
-        case "quantized_relu":
-            return qkeras.quantized_relu(form.bits, form.integer)
-        case "ternary":
-            return qkeras.ternary(alpha=form.scale, threshold=form.scale / 2)
-        case "binary":
-            return qkeras.binary(alpha=form.scale)
-    raise BadInput(f"{form} has no QKeras quantizer here")
+    bias = None if bias_form is None else quantizer_of(bias_form)
+    common = {"bias_quantizer": bias, "use_bias": layer.bias, "name": layer.name}
+    match layer:
+        case Dense():
+            return qkeras.QDense(layer.n_out, kernel_quantizer=kernel, **common)
+        case Scale():
+            # No statistics are left at inference: what stays is x * q(gamma) + q(beta).
+            return qkeras.QBatchNormalization(
+                epsilon=0.0,
+                gamma_quantizer=kernel,
+                beta_quantizer=bias,
+                mean_quantizer=None,
+                variance_quantizer=None,
+                name=layer.name,
+            )
+        case Conv(depthwise=True, window=(_, _)):
+            window = {"strides": layer.strides, "padding": layer.padding}
+            return qkeras.QDepthwiseConv2D(layer.window, depthwise_quantizer=kernel, **window, **common)
+        case Conv(depthwise=False):
+            kind = qkeras.QConv1D if len(layer.window) == 1 else qkeras.QConv2D
+            window = {"strides": layer.strides, "padding": layer.padding}
+            return kind(layer.filters, layer.window, kernel_quantizer=kernel, **window, **common)
+    raise BadInput(f"layer {layer.name}: QKeras has no depthwise convolution over one dimension")
+
+
+def _pooling(layer: Pool):
+    import keras
+
+    dimensions = len(layer.window)
+    operation = "Max" if layer.operation == "max" else "Average"
+    if layer.flat:
+        return getattr(keras.layers, f"Global{operation}Pooling{dimensions}D")(name=layer.name)
+    return getattr(keras.layers, f"{operation}Pooling{dimensions}D")(layer.window, layer.strides, name=layer.name)
+
+
+def _arguments(layer: Layer, read: list) -> list:
+    """A merge takes its inputs as one list."""
+    return [read] if isinstance(layer, Merge) else read
+
+
+def _arrays(layer: Layer, kernel: np.ndarray, bias: np.ndarray | None) -> list[np.ndarray]:
+    """A layer's weights in Keras' order."""
+    found = [np.asarray(kernel, dtype=np.float32)]
+    if bias is not None:
+        found.append(np.asarray(bias, dtype=np.float32))
+    if isinstance(layer, Scale):
+        found += [np.zeros(layer.kernel_shape, np.float32), np.ones(layer.kernel_shape, np.float32)]
+    return found
+
+
+def _check_names(topology: Topology) -> None:
+    names = [WORDS, OFFSET, GRID, SHAPE]
+    for layer in topology.layers:
+        own = {layer.name, activation_name(layer)} if topology.quantized(layer) else {layer.name}
+        taken = own.intersection(names)
+        if taken:
+            raise BadInput(f"layer {layer.name}: the name {taken.pop()} is taken; rename the layer")
+        names += own
+
+
+def _check_weights(topology: Topology, weights: Weights) -> None:
+    for layer in topology.weighted:
+        if layer.name not in weights:
+            raise BadInput(f"layer {layer.name}: there are no weights for it")
+        kernel, bias = weights[layer.name]
+        expected = (layer.kernel_shape, layer.shape[-1:] if layer.bias else None)
+        found = (np.shape(kernel), None if bias is None else np.shape(bias))
+        if found != expected:
+            raise BadInput(f"layer {layer.name}: kernel and bias have the shapes {found}, not {expected}")

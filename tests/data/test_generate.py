@@ -80,6 +80,14 @@ def test_a_file_can_be_loaded_and_tells_its_story(tmp_path, made_up):
     assert os.listdir(out.parent) == ["jets.parquet"]
 
 
+def test_a_file_of_another_kind_is_not_written_over(tmp_path):
+    other = tmp_path / "digits.npz"
+    other.write_bytes(b"kept")
+    with pytest.raises(BadInput, match="digits.npz: .*ends in .parquet"):
+        generate.generate(FEW, other, 1, False)
+    assert other.read_bytes() == b"kept"
+
+
 def test_what_is_there_already_is_left_alone(tmp_path, made_up):
     out = generate.generate(FEW, tmp_path / "jets.parquet", 1, False)
     generate.generate(FEW, out, 1, False)

@@ -131,7 +131,7 @@ def test_one_hot_that_is_not(tmp_path, write_hdf5, values, labels, mark):
 
 
 def test_absent_class(write_parquet, values, names):
-    refuses(write_parquet(values, ["g" if name == "w" else name for name in names]), "no jets of class w")
+    refuses(write_parquet(values, ["g" if name == "w" else name for name in names]), "no events of class w")
 
 
 @pytest.mark.parametrize("trouble", [np.nan, np.inf, -np.inf, 1e300])
@@ -157,17 +157,17 @@ def test_missing_values(write_arff, values, names):
 
 def test_no_rows(tmp_path, write_arff, write_parquet, write_hdf5, values, labels):
     refuses(write_arff([]))
-    refuses(write_parquet(values[:0], np.array([], np.str_)), "no jets")
-    refuses(write_hdf5(values[:0], labels[:0]), "no jets")
-    refuses(write_hdf5(values[:2], np.array([-1, -1])), "no jets")
+    refuses(write_parquet(values[:0], np.array([], np.str_)), "no events")
+    refuses(write_hdf5(values[:0], labels[:0]), "no events")
+    refuses(write_hdf5(values[:2], np.array([-1, -1])), "no events")
     np.savez(tmp_path / "jets.npz", X=values[:0], y=labels[:0])
-    refuses(tmp_path / "jets.npz", "no jets")
+    refuses(tmp_path / "jets.npz", "no events")
 
 
 def test_shapes(tmp_path, values, labels):
     for content, words in (
         ({"X": values[:, :15], "y": labels}, ("(20, 15)", "(rows, 16)")),
-        ({"X": values, "y": labels[:-1]}, ("19 labels for 20 jets",)),
+        ({"X": values, "y": labels[:-1]}, ("19 labels for 20 events",)),
         ({"X": values, "y": np.eye(4)[labels % 4]}, ("(20, 4)", "(rows, 5)")),
         ({"X": values[0], "y": labels}, ("(16,)",)),
         ({"X": values, "y": labels, "event": labels[:-1]}, ("'event'", "(19,)")),
@@ -188,7 +188,7 @@ def test_pair_of_arrays(tmp_path, values, labels):
     y.write_bytes(b"nonsense")
     refuses(x, "can't be read", named=y, labels=y)
     np.save(y, labels[:4])
-    refuses(x, "4 labels for 20 jets", named=y, labels=y)
+    refuses(x, "4 labels for 20 events", named=y, labels=y)
     np.save(y, labels + 7)
     refuses(x, "no class", named=y, labels=y)
 

@@ -10,7 +10,7 @@ from flow.data.prepare import PARTS, prepare
 from flow.data.scaling import InputScaling, fit
 from flow.errors import BadInput
 from flow.formats import Fixed
-from flow.task import Data
+from flow.task import Data, read
 
 ROOT = Path(__file__).parents[2]
 NAMES = ("mass", "count")
@@ -46,6 +46,33 @@ def test_a_constant_feature_and_a_narrow_word_are_refused():
         fit(constant, NAMES, Fixed(13, 5), 0.25, Path("x.parquet"))
     with pytest.raises(BadInput, match="data.word.*saturates.*integer bits"):
         fit(features(), NAMES, Fixed(6, 0), 0.25, Path("x.parquet"))
+
+
+def test_a_common_scaling_treats_all_features_alike():
+    pixels = np.random.default_rng(0).choice([0, 3, 16], (500, 6))
+    pixels[:, 0] = 0
+    scaling = fit(pixels, tuple("abcdef"), Fixed(6, 2), 0.25, Path("x"), common=True)
+    assert scaling.exponents == (-3,) * 6 and scaling.offsets == (0.0,) * 6
+    np.testing.assert_array_equal(scaling.words(pixels), pixels / 8)
+    with pytest.raises(BadInput, match="same value"):
+        fit(np.full((10, 2), 3), NAMES, Fixed(6, 2), 0.25, Path("x"), common=True)
+
+
+def test_the_digits_are_read_exactly():
+    task = read(ROOT / "models" / "digits")
+    result, arrays = prepare(task.data, ROOT / "models" / "digits")
+    assert result["events"] == {"train": 1078, "validation": 360, "test": 359}
+    assert set(np.unique(arrays["train.words"] * 8)) == set(range(17))
+    assert arrays["train.words"].shape == (1078, 64)
+    assert np.bincount(np.concatenate([arrays[f"{part}.labels"] for part in PARTS])).min() > 170
+
+
+def test_the_digits_are_those_of_scikit_learn():
+    datasets = pytest.importorskip("sklearn.datasets")
+    digits = datasets.load_digits()
+    with np.load(ROOT / "models" / "digits" / "digits.npz") as stored:
+        np.testing.assert_array_equal(stored["X"], digits.data)
+        np.testing.assert_array_equal(stored["y"], digits.target)
 
 
 @pytest.fixture(scope="module")

@@ -13,12 +13,12 @@ from flow.firmware import project
 pytest.importorskip("hls4ml")
 pytest.importorskip("alkaid")
 
-from flow.data.scaling import InputScaling  # noqa: E402
-from flow.design import Design, LayerDesign  # noqa: E402
-from flow.firmware import hls, verify  # noqa: E402
-from flow.formats import Fixed, Relu  # noqa: E402
-from flow.topology import Dense, Topology  # noqa: E402
-from flow.train import qkeras_model  # noqa: E402
+from flow.data.scaling import InputScaling
+from flow.design import Design, LayerDesign
+from flow.firmware import hls, verify
+from flow.formats import Fixed, Relu
+from flow.topology import Dense, Topology
+from flow.train import qkeras_model
 
 TOPOLOGY = Topology((Dense("fc0", 4, 6, "relu"), Dense("logits", 6, 3, "linear")))
 SCALING = InputScaling(("pt", "eta", "phi", "mass"), Fixed(10, 3), (-2, 3, 0, 0), (0.5, -1.25, 0.0, 3.0))

@@ -8,13 +8,17 @@ import pytest
 pytest.importorskip("alkaid")
 pytest.importorskip("qkeras")
 
-from flow.data.scaling import InputScaling  # noqa: E402
-from flow.design import Design, LayerDesign  # noqa: E402
-from flow.errors import BadInput, ToolFailed  # noqa: E402
-from flow.firmware import rtl  # noqa: E402
-from flow.formats import Binary, Fixed, Relu, Ternary  # noqa: E402
-from flow.topology import Dense, Topology  # noqa: E402
-from flow.train import qkeras_model  # noqa: E402
+from designs import example_design, example_scaling, example_words
+from networks import NETWORKS
+from weights import example_weights
+
+from flow.data.scaling import InputScaling
+from flow.design import Design, LayerDesign
+from flow.errors import BadInput, ToolFailed
+from flow.firmware import rtl
+from flow.formats import Binary, Fixed, HalfUpRelu, Relu, Ternary, TruncatedRelu
+from flow.topology import Activation, Conv, Dense, Merge, Pool, Reshape, Topology
+from flow.train import qkeras_model
 
 TOPOLOGY = Topology((Dense("fc0", 4, 6, "relu"), Dense("logits", 6, 3, "linear")))
 SCALING = InputScaling(("a", "b", "c", "d"), Fixed(8, 3), (0,) * 4, (0.25, -0.5, 1.0, 0.0))
@@ -75,6 +79,86 @@ def test_the_trace_is_exact_in_every_layer(name, keep):
     assert list(got) == list(expected)
     for layer, values in expected.items():
         np.testing.assert_array_equal(got[layer], values, err_msg=layer)
+
+
+BRANCHES = {
+    "values pass other blocks": Topology(
+        (
+            Dense("fc0", 4, 6, "relu"),
+            Dense("fc1", 6, 6, "relu"),
+            Dense("fc2", 6, 6, "linear"),
+            Merge("sum", (6,), "add", ("fc2", "fc0", "fc1")),
+            Activation("rectified", (6,), "relu", ("sum",)),
+            Dense("side", 4, 3, "relu", ("input",)),
+            Merge("both", (15,), "concatenate", ("rectified", "side", "sum")),
+            Dense("out", 15, 3),
+        )
+    ),
+    "a pooled layer is read too": Topology(
+        (
+            Conv("conv", (4, 4, 1), 2, (3, 3), (1, 1), "same", "relu"),
+            Pool("pool", (4, 4, 2), (2, 2), (2, 2)),
+            Reshape("few", (8,)),
+            Reshape("many", (32,), ("conv",)),
+            Dense("coarse", 8, 4, "relu", ("few",)),
+            Dense("fine", 32, 4, "relu", ("many",)),
+            Merge("sum", (4,), "add", ("coarse", "fine")),
+            Dense("out", 4, 3),
+        ),
+        (4, 4, 1),
+    ),
+}
+
+
+KERNELS = (Fixed(3, -1), Fixed(4, 0), Ternary(-3), Binary(-2))  # fine enough for some weights to be kept
+
+
+def example(topology, **options):
+    """A model of any network with random formats and weights, and words that reach its ends."""
+    scaling, design = example_scaling(topology), example_design(topology, kernels=KERNELS, **options)
+    model = qkeras_model.build(topology, design, scaling, example_weights(topology))
+    return model, scaling.word, example_words(topology, scaling, 300)
+
+
+@pytest.mark.parametrize("name", [*NETWORKS, *BRANCHES])
+def test_every_network_is_traced_exactly_in_every_layer(name):
+    model, word, words = example((NETWORKS | BRANCHES)[name])
+    expected = qkeras_model.reference(model, words)
+    got = rtl.trace(model, word).run(words)
+    assert list(got) == list(expected)
+    for layer, values in expected.items():
+        np.testing.assert_array_equal(got[layer], values, err_msg=layer)
+
+
+@pytest.mark.parametrize("kind", [TruncatedRelu, HalfUpRelu])
+def test_roundings_of_hardware_are_traced_exactly(kind):
+    model, word, words = example(NETWORKS["residual"], activations={"relu": (kind(3, 0), kind(4, 1))})
+    expected = qkeras_model.reference(model, words)
+    assert rtl.first_difference(rtl.trace(model, word).run(words), expected) is None
+
+
+def test_a_block_has_the_layers_without_weights_behind_it_and_passes_on_what_is_read_later():
+    model, word, _ = example(BRANCHES["values pass other blocks"])
+    blocks = {block.name: block for block in rtl.trace(model, word).blocks}
+    assert [*blocks] == ["input", "fc0", "fc1", "fc2", "side", "out"]
+    assert blocks["fc2"].layers == ("fc2", "sum", "rectified") and blocks["side"].layers[0] == "side"
+    assert dict(blocks["fc1"].carried) == {"input_grid": 4, "fc0_relu": 6, "fc1_relu": 6}
+    assert blocks["fc1"].widths == {"fc1_relu": 6}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name", [*BRANCHES, "conv1d same, stride 2", "max pooling", "global average", "residual", "concatenate", "scale"]
+)
+def test_the_simulated_verilog_of_graphs_is_exact(name, tmp_path):
+    model, word, words = example((NETWORKS | BRANCHES)[name])
+    expected = qkeras_model.reference(model, words)
+    traced = rtl.trace(model, word)
+    rtl.write(traced, tmp_path, "tagger", "xcvu9p", 4.0)
+    np.testing.assert_array_equal(rtl.simulate(tmp_path, words), expected["out"])
+    got = rtl.simulate_blocks(tmp_path, words)
+    assert set(got) == {layer for block in traced.blocks for layer in block.widths}
+    assert rtl.first_difference(got, expected) is None
 
 
 def test_the_simulated_verilog_is_exact(project):

@@ -1,0 +1,258 @@
+"""Fake quantizers: forward and gradient are QKeras' own to the last bit, alone and in a mixed population."""
+
+import numpy as np
+import pytest
+from tests_support import EVERY, FORMATS, grid, kernel
+
+from flow.formats import (
+    ACTIVATIONS_OF,
+    INPUTS,
+    KERNELS,
+    Binary,
+    Fixed,
+    PowerOfTwo,
+    Relu,
+    StochasticBinary,
+    StochasticTernary,
+    Ternary,
+)
+from flow.train import backend
+
+backend.start()
+
+import tensorflow as tf  # noqa: E402
+
+from flow.train.qkeras_quantizers import quantizer_of  # noqa: E402
+from flow.train.quantizers import (  # noqa: E402
+    Family,
+    Formats,
+    families,
+    quantize_activation,
+    quantize_input,
+    quantize_kernel,
+)
+
+WEIGHTS = [form for kind in KERNELS for form in FORMATS[kind]]
+ACTIVATIONS = [
+    (function, form) for function, kinds in ACTIVATIONS_OF.items() for kind in kinds for form in FORMATS[kind]
+    if not form.auto
+]  # fmt: skip
+MODES = pytest.mark.parametrize("compiled", [False, True], ids=["eager", "compiled"])
+
+
+def with_gradient(function, x: np.ndarray, compiled: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Values of a function and the gradient of their weighted sum."""
+    weights = tf.constant(np.random.default_rng(1).normal(size=x.shape), tf.float32)
+
+    def run(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            values = function(x)
+            total = tf.reduce_sum(tf.convert_to_tensor(values) * weights)
+        return values, tape.gradient(total, x)
+
+    values, gradient = tf.function(run, jit_compile=compiled)(tf.constant(x)) if compiled else run(tf.constant(x))
+    return np.asarray(values), np.asarray(gradient)
+
+
+def own(function, forms, rank: int):
+    """One of the functions under test, for members with these formats."""
+    f, present = Formats.of(forms, rank), families(forms)
+    return lambda x, *more: function(x, f, present, *more)
+
+
+def equal(found, wanted) -> None:
+    for mine, theirs in zip(found, wanted):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+@MODES
+@pytest.mark.parametrize("form", WEIGHTS, ids=str)
+def test_kernels_are_those_of_qkeras(form, compiled):
+    x = kernel(form)
+    found = with_gradient(own(quantize_kernel, [form], 2), x[None], compiled)
+    equal([part[0] for part in found], with_gradient(quantizer_of(form), x, compiled))
+
+
+@MODES
+@pytest.mark.parametrize("shape", [(7,), (5, 4), (3, 5, 4), (3, 3, 4, 5), (3, 3, 4, 1)], ids=str)
+@pytest.mark.parametrize("form", [f for f in WEIGHTS if f.auto], ids=str)
+def test_scales_from_the_values_are_those_of_qkeras(form, shape, compiled):
+    """One axis: a factor for each channel; (3, 3, 4, 1): a depthwise kernel, which QKeras gives one scale."""
+    rng = np.random.default_rng(0)
+    x = (rng.normal(size=(6, *shape)) * np.exp2(rng.uniform(-6, 3, shape[-1]))).astype(np.float32)
+    x[0], x[1, ..., 0] = 0.0, 0.0
+    found = with_gradient(own(quantize_kernel, [form] * 6, len(shape)), x, compiled)
+    for i in range(6):
+        values, gradient = with_gradient(quantizer_of(form), x[i], compiled)
+        np.testing.assert_array_equal(found[0][i], values)
+        weights = np.random.default_rng(1).normal(size=x.shape).astype(np.float32)
+        np.testing.assert_array_equal(found[1][i], weights[i])
+        assert gradient.shape == shape
+        np.testing.assert_allclose(form.quantize(x[i]), values, rtol=1e-6, atol=0)
+
+
+@MODES
+@pytest.mark.parametrize(("function", "form"), ACTIVATIONS, ids=str)
+def test_activations_are_those_of_qkeras(function, form, compiled):
+    x = grid(form)[None]
+    apply = own(quantize_activation, [form], 2)
+    found = with_gradient(lambda x: apply(x, function), x[None], compiled)
+    equal([part[0] for part in found], with_gradient(quantizer_of(form), x, compiled))
+
+
+@MODES
+@pytest.mark.parametrize("form", [f for kind in INPUTS for f in FORMATS[kind] if not f.auto], ids=str)
+def test_inputs_are_those_of_qkeras(form, compiled):
+    x = grid(form)[None]
+    found = with_gradient(own(quantize_input, [form], 2), x[None], compiled)
+    equal([part[0] for part in found], with_gradient(quantizer_of(form), x, compiled))
+
+
+@pytest.mark.parametrize("function", ACTIVATIONS_OF)
+def test_float_members_get_the_plain_function(function):
+    import keras
+
+    x = np.linspace(-4, 4, 101, dtype=np.float32)[None]
+    apply = own(quantize_activation, [None], 2)
+    found = with_gradient(lambda x: apply(x, function), x[None], True)
+    equal([part[0] for part in found], with_gradient(keras.activations.get(function), x, True))
+    np.testing.assert_array_equal(own(quantize_kernel, [None], 2)(x[None]), x[None])
+    np.testing.assert_array_equal(own(quantize_input, [None], 2)(x[None]), x[None])
+
+
+@MODES
+def test_a_mixed_population_equals_each_member_alone(compiled):
+    forms = [None, *WEIGHTS]
+    x = np.random.default_rng(0).normal(size=(len(forms), 3, 3, 2, 4)).astype(np.float32)
+    together = with_gradient(own(quantize_kernel, forms, 4), x, compiled)
+    for i, form in enumerate(forms):
+        alone = own(quantize_kernel, [form], 4)
+        np.testing.assert_array_equal(together[0][i], with_gradient(alone, x[i : i + 1], compiled)[0][0], str(form))
+    weights = np.random.default_rng(1).normal(size=x.shape).astype(np.float32)
+    np.testing.assert_array_equal(together[1], weights)
+
+
+@MODES
+@pytest.mark.parametrize("function", ACTIVATIONS_OF)
+def test_mixed_activations_equal_each_member_alone(function, compiled):
+    forms = [None, *(form for name, form in ACTIVATIONS if name == function)]
+    x = np.random.default_rng(0).normal(0, 2, size=(len(forms), 40, 3)).astype(np.float32)
+    apply = own(quantize_activation, forms, 2)
+    values, gradient = with_gradient(lambda x: apply(x, function), x, compiled)
+    weights = tf.constant(np.random.default_rng(1).normal(size=x.shape), tf.float32)
+    for i, form in enumerate(forms):
+        alone, member = own(quantize_activation, [form], 2), tf.constant(x[i : i + 1])
+
+        def run(member, alone=alone):
+            with tf.GradientTape() as tape:
+                tape.watch(member)
+                found = alone(member, function)
+                total = tf.reduce_sum(found * weights[i : i + 1])
+            return found, tape.gradient(total, member)
+
+        found = tf.function(run, jit_compile=True)(member) if compiled else run(member)
+        equal((values[i : i + 1], gradient[i : i + 1]), found)
+
+
+@MODES
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_member_gone_wrong_leaves_the_others_alone(bad, compiled):
+    forms = [None, *WEIGHTS]
+    x = np.random.default_rng(0).normal(size=(len(forms), 4, 3)).astype(np.float32)
+    whole = with_gradient(own(quantize_kernel, forms, 2), x, compiled)
+    for i in (0, 5, len(forms) - 1):
+        hit = x.copy()
+        hit[i] = bad
+        found = with_gradient(own(quantize_kernel, forms, 2), hit, compiled)
+        others = np.arange(len(forms)) != i
+        np.testing.assert_array_equal(found[0][others], whole[0][others])
+        np.testing.assert_array_equal(found[1], whole[1])
+
+
+@MODES
+@pytest.mark.parametrize("function", ACTIVATIONS_OF)
+def test_activations_gone_wrong_leave_the_others_alone(function, compiled):
+    forms = [None, *(form for name, form in ACTIVATIONS if name == function)]
+    x = np.random.default_rng(0).normal(0, 2, size=(len(forms), 40, 3)).astype(np.float32)
+    apply = own(quantize_activation, forms, 2)
+    whole = with_gradient(lambda x: apply(x, function), x, compiled)
+    x[1], x[2] = np.nan, np.inf
+    found = with_gradient(lambda x: apply(x, function), x, compiled)
+    others = ~np.isin(np.arange(len(forms)), (1, 2))
+    equal([part[others] for part in found], [part[others] for part in whole])
+    assert np.isfinite(found[1]).all()
+
+
+def test_a_member_gone_wrong_is_seen():
+    forms = [Fixed(4, 0), Ternary(0), PowerOfTwo(4)]
+    values = own(quantize_kernel, forms, 1)(tf.fill([3, 2], np.float32(np.nan)))
+    assert np.isnan(values).all()
+    values = own(quantize_activation, [Relu(4, 0)], 2)(tf.fill([1, 1, 1], np.float32(np.nan)), "relu")
+    assert np.isnan(values).all()
+
+
+DRAWN = [StochasticTernary(None), StochasticBinary(None), StochasticBinary(0)]
+
+
+@pytest.mark.parametrize("form", DRAWN, ids=str)
+@pytest.mark.parametrize("shape", [(6, 4), (5,)], ids=str)
+def test_draws_are_distributed_as_those_of_qkeras(form, shape):
+    x = np.random.default_rng(0).normal(0, 0.3, size=shape).astype(np.float32)
+    n = 4000
+    quantize = tf.function(own(quantize_kernel, [form] * n, len(shape)), jit_compile=True)
+    seeds = tf.constant(np.stack([np.arange(n), np.full(n, 7)], axis=1), tf.int32)
+    mine = np.asarray(quantize(tf.broadcast_to(x, (n, *shape)), seeds), np.float64)
+    quantizer = quantizer_of(form)
+    np.random.seed(0)
+    theirs = np.stack([np.asarray(quantizer(tf.constant(x), training=True), np.float64) for _ in range(1000)])
+    scale = np.abs(theirs).max(axis=0)
+    assert (np.abs(mine).max(axis=0) <= scale * 1.0001).all()
+    for level in (-1, 0, 1):
+        shares = [(np.rint(draws / scale) == level).mean(axis=0) for draws in (mine, theirs)]
+        pooled = (n * shares[0] + 1000 * shares[1]) / (n + 1000)
+        error = np.sqrt(pooled * (1 - pooled) * (1 / n + 1 / 1000))
+        assert (np.abs(shares[0] - shares[1]) <= 4 * error + 1e-12).all()
+
+
+def test_a_constant_scale_draws_around_it():
+    """QKeras draws for scales from the values only."""
+    x = tf.broadcast_to(tf.constant(np.linspace(-1, 1, 9), tf.float32)[:, None], (2000, 9, 1))
+    seeds = tf.constant(np.stack([np.arange(2000), np.zeros(2000)], axis=1), tf.int32)
+    values = np.asarray(own(quantize_kernel, [StochasticTernary(-1)] * 2000, 2)(x, seeds))
+    assert set(np.unique(np.round(values, 6))) == {-0.5, 0.0, 0.5}
+    means = values.mean(axis=0)[:, 0]
+    assert (np.diff(means) > 0).all() and abs(means[4]) < 0.05
+
+
+def test_a_members_draws_do_not_depend_on_the_others():
+    forms = [StochasticBinary(0), Fixed(4, 0), StochasticTernary(None), StochasticBinary(0)]
+    x = tf.constant(np.random.default_rng(0).normal(size=(4, 6, 5)), tf.float32)
+    seeds = tf.constant([[1, 2], [3, 4], [5, 6], [1, 2]], tf.int32)
+    together = np.asarray(tf.function(own(quantize_kernel, forms, 2), jit_compile=True)(x, seeds))
+    for i, form in enumerate(forms):
+        alone = tf.function(own(quantize_kernel, [form], 2), jit_compile=True)(x[i : i + 1], seeds[i : i + 1])
+        np.testing.assert_array_equal(together[i], np.asarray(alone)[0])
+    again = np.asarray(own(quantize_kernel, forms, 2)(x, seeds + 1))
+    assert (again[0] != together[0]).any() and (again[1] == together[1]).all()
+
+
+def test_draws_have_the_gradient_of_a_straight_line():
+    x = np.random.default_rng(0).normal(size=(1, 6, 5)).astype(np.float32)
+    apply = own(quantize_kernel, [StochasticTernary(None)], 2)
+    gradient = with_gradient(lambda x: apply(x, tf.constant([[1, 2]])), x, True)[1]
+    np.testing.assert_array_equal(gradient, np.random.default_rng(1).normal(size=x.shape).astype(np.float32))
+
+
+def test_graphs_hold_only_what_occurs():
+    assert families([Fixed(4, 0), Fixed(6, 1, signed=False), None]) == {Family.FLOAT, Family.EVEN}
+    assert families([Ternary(0), Ternary(None), Binary(0)]) == {Family.TERNARY, Family.TERNARY_AUTO, Family.BINARY}
+    assert len(families(EVERY)) == len(Family) - 1
+
+
+def test_formats_out_of_place_are_refused():
+    x = tf.zeros((1, 2, 2))
+    with pytest.raises(ValueError, match="TANH"):
+        own(quantize_activation, [FORMATS["quantized_tanh"][0]], 2)(x, "relu")
+    with pytest.raises(ValueError, match="FIXED_AUTO"):
+        own(quantize_activation, [Fixed(4, 0, exponent=None)], 2)(x, "linear")
