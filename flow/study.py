@@ -28,7 +28,8 @@ class State(Enum):
 
 @dataclass(frozen=True)
 class Trial:
-    """A design, how it was proposed and trained, and its figures. `member` is its place in step `step`."""
+    """A design, how it was proposed and trained, and its figures. `member` is its place in step `step`; `epochs`, how
+    many it was trained; `reason`, why no more."""
 
     number: int
     round: int
@@ -39,6 +40,7 @@ class Trial:
     step: str = ""
     member: int = 0
     reason: str = ""
+    epochs: int = 0
 
     def to_json(self) -> dict:
         return {
@@ -50,6 +52,7 @@ class Trial:
             "state": self.state.value,
             "figures": {name: figure.to_json() for name, figure in self.figures.items()},
             "reason": self.reason,
+            "epochs": self.epochs,
         }
 
 
@@ -145,6 +148,6 @@ def mirror(
                 distributions=distributions,
                 values=None if failed else [trial.figures[metric].value, trial.figures[cost].value],
                 user_attrs={"trial": trial.number, **notes}
-                | {k: row[k] for k in ("round", "digest", "design", "figures", "reason")},
+                | {k: row[k] for k in ("round", "digest", "design", "figures", "reason", "epochs")},
             )
         )

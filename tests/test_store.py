@@ -77,3 +77,12 @@ def test_locked_error_is_a_flow_error(tmp_path):
         with pytest.raises(FlowError):
             with locked(tmp_path):
                 pass
+
+
+def test_large_arrays_stay_in_their_files(tmp_path, monkeypatch):
+    monkeypatch.setattr("flow.store.MAPPED", 500)
+    arrays = {"large.one": np.arange(100.0), "small": np.arange(3.0), "empty": np.zeros((0, 3))}
+    found = Store(tmp_path).step("numbers", {}, lambda: ({}, arrays)).arrays
+    assert isinstance(found["large.one"], np.memmap) and not isinstance(found["small"], np.memmap)
+    for name, values in arrays.items():
+        np.testing.assert_array_equal(found[name], values)

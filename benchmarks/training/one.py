@@ -69,7 +69,9 @@ def qkeras(problem: Problem, settings: dict, out: Path) -> dict:
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         model.compile(optimizer=keras.optimizers.Adam(rate), loss=loss)
         clock = _Clock()
-        model.fit(problem.x_train, problem.y_train, batch_size=batch, epochs=epochs, verbose=0, callbacks=[clock.callback()])
+        model.fit(
+            problem.x_train, problem.y_train, batch_size=batch, epochs=epochs, verbose=0, callbacks=[clock.callback()]
+        )
         epoch_seconds.append(min(np.diff(clock.marks), default=float("nan")))
         out_ = model.predict(problem.x_val, batch_size=4096, verbose=0)
         accuracies.append(float(np.mean(np.argmax(out_, axis=1) == problem.y_val)))

@@ -29,7 +29,7 @@ NETWORKS = {
         (8, 8, 1),
     ),
 }
-INPUT = {"dense": Fixed(8, 3), "cnn": Fixed(6, 1)}  # the grid of the events; digits lie between 0 and 1
+INPUT = {"dense": Fixed(8, 3), "cnn": Fixed(5, 1, signed=False)}  # the grid of the events
 LEARNING_RATE, BATCH = {"dense": 4e-3, "cnn": 4e-3}, {"dense": 1024, "cnn": 64}
 
 
@@ -50,14 +50,18 @@ class Problem:
     @property
     def scaling(self) -> InputScaling:
         """The identity: values are words."""
-        form, n = INPUT[self.name], self.topology.n_in
-        return InputScaling(tuple(f"x{i}" for i in range(n)), form, (0,) * n, (0.0,) * n)
+        n = self.topology.n_in
+        return InputScaling(tuple(f"x{i}" for i in range(n)), Fixed(8, 3), (0,) * n, (0.0,) * n)
 
     def save(self, path: Path) -> None:
         """As the peers read it: events in the shape of the network's input."""
         shape = (-1, *self.topology.input_shape)
         np.savez(
-            path, x_train=self.x_train.reshape(shape), y_train=self.y_train, x_val=self.x_val.reshape(shape), y_val=self.y_val
+            path,
+            x_train=self.x_train.reshape(shape),
+            y_train=self.y_train,
+            x_val=self.x_val.reshape(shape),
+            y_val=self.y_val,
         )
 
     @staticmethod
@@ -113,9 +117,6 @@ def costs(problem: Problem, found: list[Design]) -> list[float]:
     return [float(ebops(problem.topology, design)) for design in found]
 
 
-
 def best_under(points: list[tuple[float, float]], limits: list[float]) -> list[float]:
     """The best accuracy among points (cost, accuracy) at each limit of the cost; 0 where none is under it."""
     return [max((accuracy for cost, accuracy in points if cost <= limit), default=0.0) for limit in limits]
-
-

@@ -47,6 +47,21 @@ class InputScaling:
         return InputScaling(tuple(row["features"]), parse(row["word"]), tuple(row["exponents"]), tuple(row["offsets"]))
 
 
+class Centred:
+    """Centred values (n, n_features) of words that stay where they are, in a memory-mapped file for one: rows are read,
+    and offsets subtracted, when they are asked for."""
+
+    def __init__(self, words: np.ndarray, scaling: InputScaling):
+        self._words, self._scaling = words, scaling
+        self.shape = words.shape
+
+    def __len__(self) -> int:
+        return len(self._words)
+
+    def __getitem__(self, rows) -> np.ndarray:
+        return self._scaling.centred(self._words[rows].astype(np.float64)).astype(np.float32)
+
+
 def fit(
     features: np.ndarray,
     names: tuple[str, ...],

@@ -24,13 +24,9 @@ WEIGHTS = ("kernel", "bias")
 def check_form(role: str, form: Format) -> None:
     """Raise ValueError, by name, for a format that firmware does not follow in `role`, one of `FOLLOWED`.
 
-    Weights are constants in firmware, whatever their scale was; data is quantized there, with one fixed scale.
+    Weights are constants in firmware, whatever their scale was; data is quantized there, by a fixed scale.
     """
     if form.kind not in FOLLOWED[role]:
         raise ValueError(f"{form}: firmware does not follow it for {role}; it follows {', '.join(FOLLOWED[role])}")
-    if role in WEIGHTS:
-        return
-    if form.auto:
+    if role not in WEIGHTS and form.auto:
         raise ValueError(f"{form}: firmware does not follow a scale that depends on the data; alpha=1 is followed")
-    if form.kind == "quantized_bits" and form.exponent:
-        raise ValueError(f"{form}: firmware does not follow an alpha of {2.0**form.exponent!r} for {role}; alpha=1 is")

@@ -127,7 +127,7 @@ def write(
     if folder.exists():
         raise BadInput(f"{folder}: a project is written into a new folder, and this one exists")
     stages = hls4ml_qkeras.stages(model)
-    hls_graph.check(stages, strategy)
+    hls_graph.check(stages, io_type, strategy)
     n_in = model.inputs[0].shape[-1]
     types = precision.types(stages, word, n_in)
     options = {

@@ -3,6 +3,7 @@
 With explicit types and plain numbers for weights, none of hls4ml's passes inserts a scale or infers a type.
 """
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
@@ -13,6 +14,8 @@ from flow.formats import Format
 from flow.topology import INPUT, Conv, Dense, Merge, Pool, Reshape, Scale, same_padding
 
 WORDS = "words"  # the input layer: hls4ml keeps the name `input` to itself
+
+_COPIES = 7  # that hls4ml makes of a stream at most
 
 # hls4ml's names of sizes and paddings, by the dimensions of a window.
 _SIDES = {1: ("width",), 2: ("height", "width")}
@@ -36,8 +39,14 @@ def config(types: Mapping[str, StageTypes], word: Format, settings: dict, shown:
     return {"Model": {"Precision": words, "BitExact": False, **settings}, "LayerName": rows}
 
 
-def check(stages: Sequence[Stage], strategy: str) -> None:
-    """Raise BadInput, by layer, for what hls4ml does not write under a strategy."""
+def check(stages: Sequence[Stage], io_type: str, strategy: str) -> None:
+    """Raise BadInput, by layer, for what hls4ml does not write with these settings."""
+    readers = Counter(name for stage in stages for name in stage.inputs)
+    for name, times in readers.items():
+        if io_type == "io_stream" and times > _COPIES:
+            raise BadInput(
+                f"layer {name}: {times} layers read it; as a stream at most {_COPIES} can (io_parallel: any)"
+            )
     for stage in stages:
         layer = getattr(stage, "layer", None)
         if strategy == "Resource" and isinstance(layer, Conv) and layer.depthwise:

@@ -81,6 +81,7 @@ def summary(context: Context, ground: Ground, state: State, best: Built | None, 
         "operating_point": task.operating_point.model_dump(mode="json"),
         "target": task.target.model_dump(mode="json") | {"clock_mhz": task.target.clock, "clock_ns": clock},
         "budget": limits,
+        "topology": ground.topology.to_json(),
         "data": {
             "provenance": ground.data.result["provenance"],
             "events": events,
@@ -123,8 +124,8 @@ def _logits(ground: Ground, item: Built | None, words: np.ndarray, sample) -> np
     if item is None:
         from flow.train.ranges import hidden_values
 
-        values = hidden_values(ground.topology, ground.float_weights, sample.values)
-        return values[ground.topology.output].astype(np.float64)
+        output = ground.topology.output
+        return hidden_values(ground.topology, ground.float_weights, sample.values, [output])[output]
     from flow.train import qkeras_model
 
     return qkeras_model.reference(model_of(ground, item), words)[ground.topology.output]

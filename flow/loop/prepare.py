@@ -1,12 +1,13 @@
 """Before the rounds: events, network, float reference, space, baselines."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from flow.cost import rtl as cost
-from flow.data.scaling import InputScaling
+from flow.data.scaling import Centred, InputScaling
 from flow.design import Design, LayerDesign
 from flow.errors import BadInput, BudgetMissed
 from flow.firmware.followed import check_form
@@ -16,8 +17,17 @@ from flow.metrics import Figure
 from flow.space import SearchSpace, build_space, check_space, formats, least_design
 from flow.store import Step, file_digest
 from flow.topology import Topology, Weighted
-from flow.train.designs import Physics, Sample, figures_of, member_weights, train_designs
+from flow.train.designs import (
+    Physics,
+    Sample,
+    Start,
+    figures_of,
+    member_parameters,
+    member_weights,
+    train_designs,
+)
 from flow.train.evaluate import OperatingPoint, Truth
+from flow.train.schedule import Distillation, Halving, Importance, Pruning, Schedule
 
 BASELINES = {"uniform 6 bits": 6, "uniform 16 bits": 16}
 BASELINE_KINDS = {  # of a uniform design's activations, by function
@@ -27,6 +37,10 @@ BASELINE_KINDS = {  # of a uniform design's activations, by function
     "linear": "quantized_bits",
 }
 RANGE_EVENTS = 20_000  # events on which ranges of activations are taken
+
+# What training starts from: the key of the step that made it, and parameters by name (None = random).
+Origin = tuple[str, Mapping[str, np.ndarray] | None]
+RANDOM: Origin = ("random", None)
 
 
 @dataclass(frozen=True)
@@ -46,7 +60,9 @@ class Ground:
     def sample(self, part: str) -> Sample:
         """Centred values and truth of "train", "validation" or "test"."""
         arrays = self.data.arrays
-        values = self.scaling.centred(arrays[f"{part}.words"].astype(np.float64)).astype(np.float32)
+        values = Centred(arrays[f"{part}.words"], self.scaling)
+        if not isinstance(arrays[f"{part}.words"], np.memmap):
+            values = values[:]  # it fits into memory
         return Sample(values, Truth.of(arrays[f"{part}.labels"], arrays[f"{part}.events"]))
 
     def words(self, part: str) -> np.ndarray:
@@ -62,7 +78,13 @@ class Ground:
 
     @cached_property
     def float_weights(self):
+        """The float network's deployed weights: layer → kernel, bias."""
         return member_weights(self.topology, self.floating.arrays, 0)
+
+    @cached_property
+    def start(self) -> Origin:
+        """The float network, as what designs are trained from."""
+        return self.floating.key, member_parameters(self.floating.arrays, 0)
 
     @property
     def float_figures(self) -> dict[str, Figure]:
@@ -87,7 +109,7 @@ def lay_ground(context: Context) -> Ground:
         tuple(classes.index(name) for name in task.operating_point.background),
         task.operating_point.background_efficiency,
     )
-    physics = Physics(point, classes)
+    physics = Physics(point, classes, task.objective.maximize)
     floating = _train_float(context, topology, data, physics)
     space = _space(context, topology, data, floating)
     return Ground(topology, data, floating, space, physics)
@@ -137,37 +159,67 @@ def read_topology(context: Context) -> Topology:
     return Topology.from_json(context.store.step("network", inputs, compute).result["layers"])
 
 
-def train_step(
-    context: Context, name: str, ground_key: dict, designs, start, epochs, samples, topology, physics
+def train_on(
+    context: Context,
+    ground: Ground,
+    name: str,
+    designs: Sequence[Design | None],
+    starts: Sequence[Origin],
+    epochs: int,
+    costs: Sequence[float] | None = None,
 ) -> Step:
-    """Train designs as a step: `start` is (its key, weights), `samples` a function that gives train and validation."""
-    from flow.train.schedule import Schedule
+    """Train designs as a step on the ground that was laid; None stands for the float network.
 
-    settings = context.task.train
-    seed = context.task.search.seed
-    schedule = Schedule(epochs, settings.batch, settings.learning_rate, seed)
-    point = physics.point
-    inputs = ground_key | {
+    With `costs`, one for each design, successive halving takes out those that another one beats at no more cost.
+    """
+    settings, point = context.task.train, ground.physics.point
+    schedule = _schedule(context, designs, epochs, costs is not None)
+    teacher = ground.start if schedule.distillation else RANDOM
+    inputs = {
+        "data": ground.data.key,
+        "topology": ground.topology.to_json(),
         "designs": [None if design is None else design.to_json() for design in designs],
-        "schedule": vars(schedule),
+        "schedule": schedule.to_json(),
         "point": [list(point.signal), list(point.background), point.background_efficiency],
-        "start": start[0],
+        "maximize": ground.physics.maximize,
+        "starts": [key for key, _ in starts],
+        "costs": None if schedule.halving is None else list(costs),
+        "teacher": teacher[0],
     }
 
     def compute():
         with context.stage(f"training {name}"):
-            train, validation = samples()
-            progress = context.progress("epochs")
-            return train_designs(topology, designs, start[1], train, validation, physics, schedule, progress)
+            prices = [0.0] * len(designs) if costs is None else costs
+            return train_designs(
+                ground.topology,
+                designs,
+                [Start(parameters, cost) for (_, parameters), cost in zip(starts, prices, strict=True)],
+                ground.train,
+                ground.validation,
+                ground.physics,
+                schedule,
+                context.progress("epochs"),
+                teacher[1],
+                settings.population,
+                context.say,
+            )
 
     return context.store.step(name.replace(" ", "-"), inputs, compute)
 
 
-def train_on(context: Context, ground: Ground, name: str, designs, start, epochs: int) -> Step:
-    """`train_step` on the ground that was laid."""
-    key = {"data": ground.data.key, "topology": ground.topology.to_json()}
-    samples = lambda: (ground.train, ground.validation)  # loaded only where there is work
-    return train_step(context, name, key, designs, start, epochs, samples, ground.topology, ground.physics)
+def _schedule(context: Context, designs: Sequence[Design | None], epochs: int, halved: bool) -> Schedule:
+    """The task's schedule; a float network has all its epochs and no teacher."""
+    settings, floating = context.task.train, None in designs
+    return Schedule(
+        epochs,
+        settings.batch,
+        settings.learning_rate,
+        context.task.search.seed,
+        Pruning(Importance(settings.importance), settings.pruned_after),
+        None if floating else settings.patience,
+        Halving(settings.halving) if halved and settings.halving > 1 else None,
+        Distillation(settings.distillation, settings.temperature) if settings.distillation and not floating else None,
+    )
 
 
 def baseline_designs(ground: Ground) -> dict[str, Design]:
@@ -195,22 +247,22 @@ def baseline_designs(ground: Ground) -> dict[str, Design]:
 def train_baselines(context: Context, ground: Ground) -> Step:
     """The uniform designs, trained as long as designs that are built; members in the order of BASELINES."""
     designs = list(baseline_designs(ground).values())
-    start = (ground.floating.key, ground.float_weights)
-    return train_on(context, ground, "baselines", designs, start, context.task.train.final_epochs)
+    starts = [ground.start] * len(designs)
+    return train_on(context, ground, "baselines", designs, starts, context.task.train.final_epochs)
 
 
 def _train_float(context: Context, topology: Topology, data: Step, physics: Physics) -> Step:
     bare = Ground(topology, data, data, None, physics)
-    return train_on(context, bare, "float", [None], ("random", None), context.task.train.float_epochs)
+    return train_on(context, bare, "float", [None], [RANDOM], context.task.train.float_epochs)
 
 
 def range_samples(topology: Topology, data: Step, weights) -> dict[str, np.ndarray]:
-    """What ranges are taken from: the centred inputs and what each layer of the float network puts out."""
+    """What ranges are taken from: the centred inputs and what each designed layer of the float network puts out."""
     from flow.train.ranges import hidden_values
 
     scaling = scaling_of(data.result)
     values = scaling.centred(data.arrays["train.words"][:RANGE_EVENTS].astype(np.float64))
-    return {"input": values} | hidden_values(topology, weights, values)
+    return {"input": values} | hidden_values(topology, weights, values, topology.names)
 
 
 def _space(context: Context, topology: Topology, data: Step, floating: Step) -> SearchSpace:

@@ -1,22 +1,23 @@
 """One round of the loop: propose, train, shortlist, train long, trace, choose, build, verify, synthesise, calibrate."""
 
+import math
 from dataclasses import replace
 from typing import Sequence
 
 from flow.cost import costs
 from flow.cost import rtl as cost
-from flow.design import Design
+from flow.design import Design, distance
 from flow.loop.build import convert_all, synthesise_all, trace_all
 from flow.loop.context import Context
-from flow.loop.prepare import Ground, train_on
+from flow.loop.prepare import Ground, Origin, train_on
 from flow.loop.state import Built, Round, State, learn
 from flow.metrics import Figure
 from flow.search import strategy
 from flow.search.choose import Candidate, choose, rank
-from flow.store import commit, versions
+from flow.store import Step, commit, versions
 from flow.study import State as TrialState
 from flow.study import Trial, inside, mirror, pasts, storage_errors
-from flow.train.designs import figures_of
+from flow.train.designs import figures_of, member_parameters
 
 SHORTLIST = 4  # designs that are trained long and traced, for each one that is built
 LADDER = 8  # uniform designs that every strategy's first batch starts from
@@ -59,14 +60,9 @@ def shortlist(context: Context, ground: Ground, state: State, number: int) -> tu
     chosen = [trials[c.digest] for c in ranked[: SHORTLIST * task.search.builds]]
     if not chosen:
         return ()
-    step = train_on(
-        context,
-        ground,
-        "final",
-        [trial.design for trial in chosen],
-        (ground.floating.key, ground.float_weights),
-        task.train.final_epochs,
-    )
+    designs = [trial.design for trial in chosen]
+    origins = [_origin(context, ground, state, design) for design in designs]
+    step = train_on(context, ground, "final", designs, origins, task.train.final_epochs)
     rows = []
     for member, trial in enumerate(chosen):
         row = step.result["members"][member]
@@ -164,16 +160,13 @@ def _propose(context: Context, ground: Ground, state: State, size: int) -> list[
 
 def _train(context: Context, ground: Ground, state: State, proposed: Sequence[dict], number: int) -> list[Trial]:
     designs = [ground.space.design(chosen) for chosen in proposed]
-    start = (ground.floating.key, ground.float_weights)
-    step = train_on(context, ground, "trials", designs, start, context.task.train.epochs)
+    expected = [predicted(context, ground, state.model, design) for design in designs]
+    origins = [_origin(context, ground, state, design) for design in designs]
+    costs = [figures[context.task.objective.minimize].value for figures in expected]
+    step = train_on(context, ground, "trials", designs, origins, context.task.train.epochs, costs)
     found = []
-    for member, (chosen, design) in enumerate(zip(proposed, designs)):
+    for member, (chosen, design, figures) in enumerate(zip(proposed, designs, expected)):
         row = step.result["members"][member]
-        figures = predicted(context, ground, state.model, design) | figures_of(row["figures"])
-        reason = ""
-        if row["failed"]:
-            epoch = next(i for i, loss in enumerate(row["losses"]) if loss is None)
-            reason = f"the loss was no number from epoch {epoch + 1} on"
         found.append(
             Trial(
                 len(state.trials) + member,
@@ -181,13 +174,33 @@ def _train(context: Context, ground: Ground, state: State, proposed: Sequence[di
                 chosen,
                 design,
                 TrialState.FAILED if row["failed"] else TrialState.TRAINED,
-                figures,
+                figures | figures_of(row["figures"]),
                 step.folder.name,
                 member,
-                reason,
+                _reason(row),
+                len(row["losses"]),
             )
         )
     return found
+
+
+def _reason(row: dict) -> str:
+    """Why a member was not trained to the end; empty where it was."""
+    if row["failed"]:
+        return f"the loss or the weights were no numbers any more in epoch {row['failed']}"
+    return f"cut after epoch {row['cut']}: another design is better beyond the noise and costs no more" if row["cut"] else ""
+
+
+def _origin(context: Context, ground: Ground, state: State, design: Design) -> Origin:
+    """Where a design's training starts: at the float network, or at the nearest design that was trained."""
+    trained = [t for t in state.trials if t.state is TrialState.TRAINED]
+    if context.task.train.start == "float" or not trained:
+        return ground.start
+    nearest = min(trained, key=lambda trial: (distance(design, trial.design), trial.number))
+    if math.isinf(distance(design, nearest.design)):
+        return ground.start
+    step = Step(context.store.folder / nearest.step, nearest.step, {})
+    return f"{nearest.step}/{nearest.member}", member_parameters(step.arrays, nearest.member)
 
 
 def _record(context: Context, ground: Ground, state: State) -> None:

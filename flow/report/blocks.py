@@ -4,7 +4,6 @@ All texts are plain: escaping is done where they are rendered, and only there.
 """
 
 from dataclasses import dataclass
-from typing import Union
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,7 @@ class Code:
     summary: str = ""
 
 
-Block = Union[Text, Table, Picture, Pictures, Code]
+Block = Text | Table | Picture | Pictures | Code
 
 
 @dataclass(frozen=True)

@@ -121,7 +121,7 @@ def _design(result: dict) -> Section:
     digest, turn, project = (word(chosen.get(key)) for key in ("digest", "round", "project"))
     note = (
         "fixed(b,i): signed, b bits, i of them integer, the sign apart; relu(b,i): unsigned; bits: kernel / bias / activation."
-        " Cells that the tool can't attribute to a layer are in the whole design only."
+        " What has no kernel, as pooling, counts with the layer in front of it. Cells that the tool can't attribute to a layer are in the whole design only."
     )
     return _section(
         "design", "Chosen design",

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from flow.formats import Fixed, Format, parse
 from flow.report.blocks import Cell, Table
+from flow.report.names import bits_of, describe, short
 from flow.report.values import (
     ABSENT,
     at,
@@ -100,6 +100,7 @@ def layers(result: dict) -> Table | None:
     if not at(design, "layers"):
         return None
     reported, predicted = chosen.get("by_layer") or {}, chosen.get("predicted_by_layer") or {}
+    described = {at(row, "name"): describe(row) for row in at(result, "topology", "layers") or ()}
     stages = stage(at(chosen, "figures", "lut")) or "report"
     empty, blank = Cell(""), Cell("", number=True)
 
@@ -110,12 +111,13 @@ def layers(result: dict) -> Table | None:
     rows = [(Cell("input"), empty, empty, Cell(short(design.get("input"))), blank, blank, *costs_of("input"))]
     for name, item in design["layers"].items():
         item = item or {}
-        widths = " / ".join(str(_bits(item.get(key))) for key in ("kernel", "bias", "activation"))
+        keep = value(item.get("keep")) if item.get("kernel") else None
+        widths = " / ".join(str(bits_of(item.get(key))) for key in ("kernel", "bias", "activation"))
         rows.append(
             (
-                Cell(name),
+                Cell(name, described.get(name, "")),
                 *(Cell(short(item.get(key))) for key in ("kernel", "bias", "activation")),
-                Cell(ABSENT if value(item.get("keep")) is None else f"{item['keep']:.3g}", number=True),
+                Cell(ABSENT if keep is None else f"{keep:.3g}", number=True),
                 Cell(widths, number=True),
                 *costs_of(name),
             )
@@ -267,30 +269,6 @@ def seconds(result: dict) -> Table | None:
         for name, x in spent.items()
     )
     return Table("Time by stage", ("stage", "seconds"), rows)
-
-
-def short(text: Any) -> str:
-    """A format's canonical name, shortened for a table: "fixed(6,0)", "relu(6,2)", "ternary(±0.5)"."""
-    form = _format(text)
-    if form is None:
-        return ABSENT if text is None else str(text)
-    if form.kind in ("ternary", "binary"):
-        return f"{form.kind}(±{form.scale:g})"
-    return f"{'fixed' if isinstance(form, Fixed) else 'relu'}({form.bits},{form.integer})".replace(
-        "-", "\N{MINUS SIGN}"
-    )
-
-
-def _format(text: Any) -> Format | None:
-    try:
-        return parse(text)
-    except (ValueError, OverflowError, TypeError):
-        return None
-
-
-def _bits(text: Any) -> int | str:
-    form = _format(text)
-    return ABSENT if form is None else form.bits
 
 
 def _count(x: Any, tag: str = "") -> Cell:

@@ -87,7 +87,8 @@ def _role(topology: Topology, name: str) -> str:
 def formats_of(topology: Topology, designs: Sequence[Design | None]) -> dict[str, Formats]:
     """The designs' formats as tensors, by place."""
     return {
-        name: Formats.of([format_at(d, name) for d in designs], _rank(topology, name)) for name in format_names(topology)
+        name: Formats.of([format_at(d, name) for d in designs], _rank(topology, name))
+        for name in format_names(topology)
     }
 
 
@@ -130,7 +131,7 @@ def epoch(plan: Plan):
             chosen = order[k * batch : (k + 1) * batch]
             t = first_step + tf.cast(k, tf.float32)
             cosine = group.rate * 0.5 * (1.0 + tf.cos(np.pi * t / total))
-            picked = tf.nest.map_structure(lambda values: tf.gather(values, chosen), events)
+            picked = tuple(tf.gather(values, chosen) for values in events)
             seeds = group.seeds + tf.stack([tf.cast(t, tf.int32), 0])
             state, losses = step(picked, t + 1.0, cosine, group.formats, group.masks, seeds, state)
             summed += losses

@@ -216,9 +216,7 @@ class _Run:
         for item in group:
             fisher = item.fisher if epoch == 0 else item.second
             design = item.member.design
-            item.masks = masks(
-                self.topology, design, share, item.parameters, pruning.importance, fisher, item.masks
-            )
+            item.masks = masks(self.topology, design, share, item.parameters, pruning.importance, fisher, item.masks)
 
     def _measure_fisher(self, group: Sequence[_Live]) -> None:
         """Mean squared gradients at the start, from steps that change nothing; the moments begin anew after it."""
@@ -286,7 +284,9 @@ def _logits(plan: engine.Plan, designs, weights: Sequence[Weights], values) -> n
     """Logits (members, n, classes) of one group."""
     formats = engine.formats_of(plan.topology, designs)
     tensors = {
-        name: tuple(None if w[name][k] is None else tf.constant(np.stack([w[name][k] for w in weights])) for k in (0, 1))
+        name: tuple(
+            None if w[name][k] is None else tf.constant(np.stack([w[name][k] for w in weights])) for k in (0, 1)
+        )
         for w in weights[:1]
         for name in w
     }

@@ -15,8 +15,17 @@ from flow.train import backend
 from flow.train.qkeras_quantizers import format_of, quantizer_of
 from flow.train.reference import quantized_weights, reference, sources
 
-__all__ = ["activation_name", "build", "float32_deviation", "layer_format", "load", "quantized_weights", "reference",
-           "save", "sources"]  # fmt: skip
+__all__ = [
+    "activation_name",
+    "build",
+    "float32_deviation",
+    "layer_format",
+    "load",
+    "quantized_weights",
+    "reference",
+    "save",
+    "sources",
+]
 
 WORDS = "words"
 OFFSET = "input_offset"
@@ -92,6 +101,8 @@ def load(path: Path):
     backend.start()
     import keras
     import qkeras  # noqa: F401  (registers its layers and quantizers)
+
+    from flow.train import hardware  # noqa: F401  (registers ours)
 
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)

@@ -12,7 +12,6 @@ from flow.topology import INPUT, Layer, Topology
 from flow.train import exact
 
 Weights = Mapping[str, tuple[np.ndarray, np.ndarray | None]]
-BATCH = 4096  # events evaluated at once
 
 FUNCTIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "linear": lambda x: x,
@@ -107,7 +106,7 @@ def ranges(topology: Topology, design: Design, weights: Weights, values: np.ndar
 
 def _batches(topology: Topology, values: np.ndarray) -> list[np.ndarray]:
     shaped = np.asarray(values, dtype=np.float64).reshape(len(values), *topology.input_shape)
-    return [shaped[start : start + BATCH] for start in range(0, max(len(shaped), 1), BATCH)]
+    return [shaped[start : start + exact.BATCH] for start in range(0, max(len(shaped), 1), exact.BATCH)]
 
 
 def _walk(topology: Topology, weights: Weights, first: np.ndarray, activate: Callable) -> dict[str, np.ndarray]:

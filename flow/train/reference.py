@@ -16,9 +16,13 @@ from flow.train import exact
 from flow.train.exact import EXACT_BITS, Span
 from flow.train.qkeras_quantizers import format_of
 
-BATCH = 4096  # events evaluated at once: bounds what the hidden layers take
-
 WORDS = Span(2.0**-26, 2.0**26 - 2.0**-26)  # input words: as wide as a float64 can carry until a quantizer narrows them
+
+# What QKeras calls a layer's kernel, its quantizer and its bias, where it is not "kernel", "kernel" and "bias".
+ATTRIBUTES = {
+    "QBatchNormalization": ("gamma", "gamma", "beta"),
+    "QDepthwiseConv2D": ("depthwise_kernel", "depthwise", "bias"),
+}
 
 
 @dataclass(frozen=True)
@@ -42,8 +46,8 @@ def reference(model, words: np.ndarray, layers: Sequence[str] | None = None) -> 
     wanted = [step.name for step in known if layers is None or step.name in layers]
     parts: dict[str, list[np.ndarray]] = {name: [] for name in wanted}
     entry = next(layer.name for layer in model.layers if type(layer).__name__ == "InputLayer")
-    for start in range(0, max(len(words), 1), BATCH):
-        values = {entry: words[start : start + BATCH]}
+    for start in range(0, max(len(words), 1), exact.BATCH):
+        values = {entry: words[start : start + exact.BATCH]}
         for step in known:
             values[step.name] = step.compute(*(values[name] for name in step.reads))
         for name in wanted:
@@ -75,10 +79,9 @@ def steps(model) -> list[Step]:
 
 def sources(layer) -> tuple[str, ...]:
     """The names of the layers whose outputs a layer of a Keras graph reads. Raises BadInput for a shared layer."""
-    try:
-        tensors = layer.input
-    except AttributeError:
-        raise BadInput(f"layer {layer.name}: it is used more than once; each use needs a layer of its own") from None
+    if len(layer._inbound_nodes) > 1:
+        raise BadInput(f"layer {layer.name}: it is used more than once; each use needs a layer of its own")
+    tensors = layer.input
     tensors = tensors if isinstance(tensors, (list, tuple)) else [tensors]
     return tuple(tensor._keras_history.operation.name for tensor in tensors)
 
@@ -90,35 +93,30 @@ def quantized_weights(layer) -> tuple[np.ndarray, np.ndarray | None]:
     its factor (channels,), and its bias the shift. QKeras' straight-through sum x + (q - x) can leave float32
     dust on q: it is swept onto the grid.
     """
-    match type(layer).__name__:
-        case "QBatchNormalization":
-            kernel, quantizer, bias, other = (
-                layer.gamma,
-                layer.gamma_quantizer_internal,
-                layer.beta if layer.center else None,
-                layer.beta_quantizer_internal,
-            )
-        case "QDepthwiseConv2D":
-            kernel, quantizer = layer.depthwise_kernel, layer.depthwise_quantizer_internal
-            bias, other = layer.bias if layer.use_bias else None, layer.bias_quantizer_internal
-        case _:
-            kernel, quantizer = layer.kernel, layer.kernel_quantizer_internal
-            bias, other = layer.bias if layer.use_bias else None, layer.bias_quantizer_internal
-    return (
-        _on_grid(layer, "kernel", quantizer, kernel),
-        None if bias is None else _on_grid(layer, "bias", other, bias),
-    )
+    kernel, quantizer, bias = ATTRIBUTES.get(type(layer).__name__, ("kernel", "kernel", "bias"))
+    weights = _on_grid(layer, "kernel", getattr(layer, f"{quantizer}_quantizer_internal"), getattr(layer, kernel))
+    shift = getattr(layer, bias, None)
+    if shift is None:
+        return weights, None
+    return weights, _on_grid(layer, "bias", getattr(layer, f"{bias}_quantizer_internal"), shift)
 
 
 def _on_grid(layer, part: str, quantizer, values) -> np.ndarray:
     if quantizer is None:
         raise BadInput(f"layer {layer.name}: its {part} has no quantizer; every weight must have one")
-    form = format_of(quantizer)
+    form = _format(layer, quantizer)
     found = np.asarray(quantizer(values), dtype=np.float64)
     if form.kind == "quantized_bits" or form.auto:  # `quantize` would apply the scale once more
         step = form.step * np.asarray(quantizer.scale, dtype=np.float64) if form.auto else form.step
         return np.rint(found / step) * step
     return form.quantize(found)
+
+
+def _format(layer, quantizer) -> Format:
+    try:
+        return format_of(quantizer)
+    except BadInput as error:
+        raise BadInput(f"layer {layer.name}: {error}") from None
 
 
 def _require(layer, condition: bool, what: str) -> None:
@@ -134,7 +132,7 @@ def _offset(layer, span: Span):
 
 
 def _quantize(layer, span: Span):
-    form: Format = format_of(layer.activation)
+    form = _format(layer, layer.activation)
     _require(layer, not form.auto, "a scale that is no function of the data")
     return form.quantize, Span(form.step, max(-form.low, form.high))
 

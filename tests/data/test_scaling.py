@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from flow.data.prepare import PARTS, prepare
-from flow.data.scaling import InputScaling, fit
+from flow.data.scaling import Centred, InputScaling, fit
 from flow.errors import BadInput
 from flow.formats import Fixed
 from flow.task import Data, read
@@ -93,3 +93,12 @@ def test_a_limit_takes_all_classes_alike(prepared):
     _, arrays = prepared
     labels = np.concatenate([arrays[f"{part}.labels"] for part in PARTS])
     assert np.bincount(labels).tolist() == [800] * 5
+
+
+def test_values_are_centred_row_by_row():
+    scaling = fit(features(), NAMES, Fixed(13, 5), 0.25, Path("x"))
+    words = scaling.words(features()).astype(np.float32)
+    centred = Centred(words, scaling)
+    assert centred.shape == words.shape and len(centred) == len(words)
+    np.testing.assert_array_equal(centred[100:200], scaling.centred(words[100:200].astype(np.float64)))
+    np.testing.assert_array_equal(centred[[3, 1]], scaling.centred(words.astype(np.float64))[[3, 1]])

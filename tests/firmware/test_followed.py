@@ -73,7 +73,6 @@ def test_rtl_follows_the_same_activations(role):
         ("relu", Tanh(4), "quantized_tanh.* for relu"),
         ("linear", Fixed(4, 0, exponent=None), "a scale that depends on the data"),
         ("linear", Binary(None), "a scale that depends on the data"),
-        ("input", Fixed(4, 0, exponent=-1), "an alpha of 0.5 for input"),
     ],
 )
 def test_refusals_say_what_and_where(role, form, message):

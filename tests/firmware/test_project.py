@@ -13,6 +13,10 @@ from flow.firmware import project
 pytest.importorskip("hls4ml")
 pytest.importorskip("alkaid")
 
+from designs import example_design, example_scaling, example_words
+from networks import NETWORKS
+from weights import example_weights
+
 from flow.data.scaling import InputScaling
 from flow.design import Design, LayerDesign
 from flow.firmware import hls, verify
@@ -119,7 +123,8 @@ def test_makefile_stands_alone(built, tmp_path):
     shutil.copytree(built, folder)
 
     def make(*arguments):
-        return subprocess.run(["make", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=300)
+        command = ["make", "-C", str(folder), *arguments]
+        return subprocess.run(command, check=False, capture_output=True, text=True, timeout=300)
 
     assert "make csim" in make().stdout
     launched = make("csim", "LAUNCHER=env LAUNCHED=1")
@@ -161,3 +166,19 @@ def test_top_names():
     assert project.top_name("lhc-jets") == "lhc_jets"
     with pytest.raises(BadInput, match="task"):
         project.top_name("5jets")
+
+
+def test_a_network_of_images_is_built_with_its_test_vectors(tmp_path):
+    topology = NETWORKS["residual"]
+    design, scaling = example_design(topology, kernels=(Fixed(4, 0),)), example_scaling(topology)
+    model = qkeras_model.build(topology, design, scaling, example_weights(topology))
+    words = verify.vectors(scaling, example_words(topology, scaling, 20), 20, 2, design.input)
+    logits = qkeras_model.reference(model, words)[topology.output]
+    built = project.build(
+        model, design, scaling, topology, "images", TARGET, tmp_path, {"seed": 1}, words=words, logits=logits
+    )
+    assert project.is_complete(built)
+    assert Topology.from_json(json.loads((built / "topology.json").read_text())) == topology
+    assert np.loadtxt(built / "vectors" / "inputs.txt", dtype=int).shape == (len(words), topology.n_in)
+    text = (built / "README.md").read_text()
+    assert "an input of 6 x 6 x 2 in one row" in text and "| rectified | none | none | `quantized_relu" in text

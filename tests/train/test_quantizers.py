@@ -20,10 +20,10 @@ from flow.train import backend
 
 backend.start()
 
-import tensorflow as tf  # noqa: E402
+import tensorflow as tf
 
-from flow.train.qkeras_quantizers import quantizer_of  # noqa: E402
-from flow.train.quantizers import (  # noqa: E402
+from flow.train.qkeras_quantizers import quantizer_of
+from flow.train.quantizers import (
     Family,
     Formats,
     families,
@@ -33,26 +33,38 @@ from flow.train.quantizers import (  # noqa: E402
 )
 
 WEIGHTS = [form for kind in KERNELS for form in FORMATS[kind]]
-ACTIVATIONS = [
-    (function, form) for function, kinds in ACTIVATIONS_OF.items() for kind in kinds for form in FORMATS[kind]
-    if not form.auto
-]  # fmt: skip
+ACTIVATIONS = {
+    function: [form for kind in kinds for form in FORMATS[kind] if not form.auto]
+    for function, kinds in ACTIVATIONS_OF.items()
+}
+GRIDS = [form for kind in INPUTS for form in FORMATS[kind] if not form.auto]
 MODES = pytest.mark.parametrize("compiled", [False, True], ids=["eager", "compiled"])
 
 
-def with_gradient(function, x: np.ndarray, compiled: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Values of a function and the gradient of their weighted sum."""
-    weights = tf.constant(np.random.default_rng(1).normal(size=x.shape), tf.float32)
+def with_gradient(function, x: np.ndarray, compiled: bool, weights=None) -> tuple[np.ndarray, np.ndarray]:
+    """Values (members, ...) of a function of x (members, ...), and the gradient of their weighted sum."""
+    weights = tf.constant(weights_of(x) if weights is None else weights)
 
     def run(x):
         with tf.GradientTape() as tape:
             tape.watch(x)
             values = function(x)
-            total = tf.reduce_sum(tf.convert_to_tensor(values) * weights)
+            total = tf.reduce_sum(values * weights)
         return values, tape.gradient(total, x)
 
-    values, gradient = tf.function(run, jit_compile=compiled)(tf.constant(x)) if compiled else run(tf.constant(x))
+    values, gradient = (tf.function(run, jit_compile=True) if compiled else run)(tf.constant(x))
     return np.asarray(values), np.asarray(gradient)
+
+
+def weights_of(x: np.ndarray) -> np.ndarray:
+    """What the gradient of a straight line is in `with_gradient`."""
+    return np.random.default_rng(1).normal(size=x.shape).astype(np.float32)
+
+
+def by_qkeras(forms):
+    """A function of x (members, ...) that gives each member to the quantizer of its format."""
+    quantizers = [quantizer_of(form) for form in forms]
+    return lambda x: tf.stack([tf.convert_to_tensor(q(x[i])) for i, q in enumerate(quantizers)])
 
 
 def own(function, forms, rank: int):
@@ -61,52 +73,55 @@ def own(function, forms, rank: int):
     return lambda x, *more: function(x, f, present, *more)
 
 
+def stacked(parts) -> np.ndarray:
+    """Arrays (n, ...) of several lengths as one (members, largest n, ...); shorter ones are repeated."""
+    size = max(len(part) for part in parts)
+    return np.stack([np.resize(part, (size, *part.shape[1:])) for part in parts])
+
+
 def equal(found, wanted) -> None:
     for mine, theirs in zip(found, wanted):
         np.testing.assert_array_equal(mine, theirs)
 
 
 @MODES
-@pytest.mark.parametrize("form", WEIGHTS, ids=str)
-def test_kernels_are_those_of_qkeras(form, compiled):
-    x = kernel(form)
-    found = with_gradient(own(quantize_kernel, [form], 2), x[None], compiled)
-    equal([part[0] for part in found], with_gradient(quantizer_of(form), x, compiled))
+@pytest.mark.parametrize("kind", KERNELS)
+def test_kernels_are_those_of_qkeras(kind, compiled):
+    x = stacked([kernel(form) for form in FORMATS[kind]])
+    found = with_gradient(own(quantize_kernel, FORMATS[kind], 2), x, compiled)
+    equal(found, with_gradient(by_qkeras(FORMATS[kind]), x, compiled))
 
 
 @MODES
 @pytest.mark.parametrize("shape", [(7,), (5, 4), (3, 5, 4), (3, 3, 4, 5), (3, 3, 4, 1)], ids=str)
-@pytest.mark.parametrize("form", [f for f in WEIGHTS if f.auto], ids=str)
-def test_scales_from_the_values_are_those_of_qkeras(form, shape, compiled):
+def test_scales_from_the_values_are_those_of_qkeras(shape, compiled):
     """One axis: a factor for each channel; (3, 3, 4, 1): a depthwise kernel, which QKeras gives one scale."""
+    forms = [form for form in WEIGHTS if form.auto] * 2
     rng = np.random.default_rng(0)
-    x = (rng.normal(size=(6, *shape)) * np.exp2(rng.uniform(-6, 3, shape[-1]))).astype(np.float32)
-    x[0], x[1, ..., 0] = 0.0, 0.0
-    found = with_gradient(own(quantize_kernel, [form] * 6, len(shape)), x, compiled)
-    for i in range(6):
-        values, gradient = with_gradient(quantizer_of(form), x[i], compiled)
-        np.testing.assert_array_equal(found[0][i], values)
-        weights = np.random.default_rng(1).normal(size=x.shape).astype(np.float32)
-        np.testing.assert_array_equal(found[1][i], weights[i])
-        assert gradient.shape == shape
-        np.testing.assert_allclose(form.quantize(x[i]), values, rtol=1e-6, atol=0)
+    x = (rng.normal(size=(len(forms), *shape)) * np.exp2(rng.uniform(-6, 3, shape[-1]))).astype(np.float32)
+    x[: len(forms) // 2, ..., 0] = 0.0
+    found = with_gradient(own(quantize_kernel, forms, len(shape)), x, compiled)
+    equal(found, with_gradient(by_qkeras(forms), x, compiled))
+    np.testing.assert_array_equal(found[1], weights_of(x))
+    for form, values, quantized in zip(forms, x, found[0]):
+        np.testing.assert_allclose(form.quantize(values), quantized, rtol=1e-6, atol=0)
 
 
 @MODES
-@pytest.mark.parametrize(("function", "form"), ACTIVATIONS, ids=str)
-def test_activations_are_those_of_qkeras(function, form, compiled):
-    x = grid(form)[None]
-    apply = own(quantize_activation, [form], 2)
-    found = with_gradient(lambda x: apply(x, function), x[None], compiled)
-    equal([part[0] for part in found], with_gradient(quantizer_of(form), x, compiled))
+@pytest.mark.parametrize("function", ACTIVATIONS)
+def test_activations_are_those_of_qkeras(function, compiled):
+    forms = ACTIVATIONS[function]
+    x = stacked([grid(form)[:, None] for form in forms])
+    apply = own(quantize_activation, forms, 2)
+    found = with_gradient(lambda x: apply(x, function), x, compiled)
+    equal(found, with_gradient(by_qkeras(forms), x, compiled))
 
 
 @MODES
-@pytest.mark.parametrize("form", [f for kind in INPUTS for f in FORMATS[kind] if not f.auto], ids=str)
-def test_inputs_are_those_of_qkeras(form, compiled):
-    x = grid(form)[None]
-    found = with_gradient(own(quantize_input, [form], 2), x[None], compiled)
-    equal([part[0] for part in found], with_gradient(quantizer_of(form), x, compiled))
+def test_inputs_are_those_of_qkeras(compiled):
+    x = stacked([grid(form)[:, None] for form in GRIDS])
+    found = with_gradient(own(quantize_input, GRIDS, 2), x, compiled)
+    equal(found, with_gradient(by_qkeras(GRIDS), x, compiled))
 
 
 @pytest.mark.parametrize("function", ACTIVATIONS_OF)
@@ -122,37 +137,30 @@ def test_float_members_get_the_plain_function(function):
 
 
 @MODES
-def test_a_mixed_population_equals_each_member_alone(compiled):
+def test_a_mixed_population_equals_each_family_alone(compiled):
     forms = [None, *WEIGHTS]
     x = np.random.default_rng(0).normal(size=(len(forms), 3, 3, 2, 4)).astype(np.float32)
-    together = with_gradient(own(quantize_kernel, forms, 4), x, compiled)
-    for i, form in enumerate(forms):
-        alone = own(quantize_kernel, [form], 4)
-        np.testing.assert_array_equal(together[0][i], with_gradient(alone, x[i : i + 1], compiled)[0][0], str(form))
-    weights = np.random.default_rng(1).normal(size=x.shape).astype(np.float32)
-    np.testing.assert_array_equal(together[1], weights)
+    found = with_gradient(own(quantize_kernel, forms, 4), x, compiled)
+    for family in families(forms):
+        chosen = [i for i, form in enumerate(forms) if families([form]) == {family}]
+        alone = own(quantize_kernel, [forms[i] for i in chosen], 4)
+        equal([part[chosen] for part in found], with_gradient(alone, x[chosen], compiled, weights_of(x)[chosen]))
 
 
 @MODES
-@pytest.mark.parametrize("function", ACTIVATIONS_OF)
-def test_mixed_activations_equal_each_member_alone(function, compiled):
-    forms = [None, *(form for name, form in ACTIVATIONS if name == function)]
+@pytest.mark.parametrize("function", ACTIVATIONS)
+def test_mixed_activations_equal_each_family_alone(function, compiled):
+    forms = [None, *ACTIVATIONS[function]]
     x = np.random.default_rng(0).normal(0, 2, size=(len(forms), 40, 3)).astype(np.float32)
-    apply = own(quantize_activation, forms, 2)
-    values, gradient = with_gradient(lambda x: apply(x, function), x, compiled)
-    weights = tf.constant(np.random.default_rng(1).normal(size=x.shape), tf.float32)
-    for i, form in enumerate(forms):
-        alone, member = own(quantize_activation, [form], 2), tf.constant(x[i : i + 1])
 
-        def run(member, alone=alone):
-            with tf.GradientTape() as tape:
-                tape.watch(member)
-                found = alone(member, function)
-                total = tf.reduce_sum(found * weights[i : i + 1])
-            return found, tape.gradient(total, member)
+    def applied(chosen):
+        apply = own(quantize_activation, [forms[i] for i in chosen], 2)
+        return with_gradient(lambda x: apply(x, function), x[chosen], compiled, weights_of(x)[chosen])
 
-        found = tf.function(run, jit_compile=True)(member) if compiled else run(member)
-        equal((values[i : i + 1], gradient[i : i + 1]), found)
+    found = applied(list(range(len(forms))))
+    for family in families(forms):
+        chosen = [i for i, form in enumerate(forms) if families([form]) == {family}]
+        equal([part[chosen] for part in found], applied(chosen))
 
 
 @MODES
@@ -173,7 +181,7 @@ def test_a_member_gone_wrong_leaves_the_others_alone(bad, compiled):
 @MODES
 @pytest.mark.parametrize("function", ACTIVATIONS_OF)
 def test_activations_gone_wrong_leave_the_others_alone(function, compiled):
-    forms = [None, *(form for name, form in ACTIVATIONS if name == function)]
+    forms = [None, *ACTIVATIONS[function]]
     x = np.random.default_rng(0).normal(0, 2, size=(len(forms), 40, 3)).astype(np.float32)
     apply = own(quantize_activation, forms, 2)
     whole = with_gradient(lambda x: apply(x, function), x, compiled)
@@ -241,7 +249,7 @@ def test_draws_have_the_gradient_of_a_straight_line():
     x = np.random.default_rng(0).normal(size=(1, 6, 5)).astype(np.float32)
     apply = own(quantize_kernel, [StochasticTernary(None)], 2)
     gradient = with_gradient(lambda x: apply(x, tf.constant([[1, 2]])), x, True)[1]
-    np.testing.assert_array_equal(gradient, np.random.default_rng(1).normal(size=x.shape).astype(np.float32))
+    np.testing.assert_array_equal(gradient, weights_of(x))
 
 
 def test_graphs_hold_only_what_occurs():

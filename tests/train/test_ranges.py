@@ -81,7 +81,7 @@ def test_more_events_than_a_batch(monkeypatch):
     topology = NETWORKS["residual"]
     weights, values, design = example_weights(topology, 1), values_of(topology), example_design(topology)
     whole, report = hidden_values(topology, weights, values), ranges(topology, design, weights, values)
-    monkeypatch.setattr("flow.train.ranges.BATCH", 7)
+    monkeypatch.setattr("flow.train.exact.BATCH", 7)
     for name, found in hidden_values(topology, weights, values).items():
         np.testing.assert_allclose(found, whole[name], rtol=1e-12)
     assert ranges(topology, design, weights, values) == report
