@@ -131,7 +131,7 @@ def _costs(problem: Problem, designs) -> list[float]:
 
 def _accuracies(problem: Problem, designs, found) -> list[float]:
     from flow.train.parameters import deployed
-    from flow.train.population import logits
+    from flow.train.inference import logits
 
     weights = [deployed(problem.topology, item.parameters) for item in found]
     outs = logits(problem.topology, designs, weights, problem.x_val)

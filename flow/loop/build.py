@@ -180,7 +180,7 @@ def _verify(context: Context, ground: Ground, item: Built, project: Path) -> dic
 
         with context.stage("verifying", f"{item.design.digest} ({item.name})"):
             model = model_of(ground, item)
-            kernel = _first_kernel(ground.topology, model)
+            kernel = first_kernel(ground.topology, model)
             seed = context.task.search.seed
             words = verify.vectors(
                 ground.scaling, ground.words("test"), RANDOM_VECTORS, seed, item.design.input, kernel
@@ -211,7 +211,7 @@ def _verify(context: Context, ground: Ground, item: Built, project: Path) -> dic
     return context.store.step("equivalence", inputs, compute).result
 
 
-def _first_kernel(topology: Topology, model) -> np.ndarray | None:
+def first_kernel(topology: Topology, model) -> np.ndarray | None:
     """The quantized kernel (n_in, n_out) of a fully connected layer on the input, whose sums have corners to try."""
     from flow.train import qkeras_model
 

@@ -100,7 +100,7 @@ def lay_ground(context: Context) -> Ground:
     check_files(context)
     topology = read_topology(context)
     check_space(task.space, topology, context.path)
-    _check_followed(context, topology)
+    check_followed(context, topology)
     _check_least(context, topology)
     data = read_data(context)
     classes = task.data.classes
@@ -222,26 +222,33 @@ def _schedule(context: Context, designs: Sequence[Design | None], epochs: int, h
     )
 
 
+def uniform_design(topology: Topology, weights: Mapping, samples: Mapping, bits: int, word_bits: int) -> Design:
+    """Every kernel, bias and activation of one width, nothing pruned; the input has two bits more, up to its words'.
+
+    Integer bits suit `weights` (layer → kernel, bias) and `samples` ("input" and layer → what it puts out).
+    """
+
+    def suited(values: np.ndarray | None, kind: str = "quantized_bits") -> Format | None:
+        return None if values is None else best_integer(values, bits, kind)
+
+    layers = []
+    for layer in topology.designed:
+        kernel, bias = weights[layer.name] if isinstance(layer, Weighted) else (None, None)
+        activation = None
+        if topology.quantized(layer):
+            activation = suited(samples[layer.name], BASELINE_KINDS[layer.activation])
+        layers.append((layer.name, LayerDesign(suited(kernel), suited(bias), activation)))
+    return Design(best_integer(samples["input"], min(bits + 2, word_bits), "quantized_bits"), tuple(layers))
+
+
 def baseline_designs(ground: Ground) -> dict[str, Design]:
-    """Uniform designs of 6 and 16 bits, nothing pruned, integer bits from the float network's ranges."""
-    topology, weights = ground.topology, ground.float_weights
-    samples = range_samples(topology, ground.data, weights)
-    found = {}
-    for name, bits in BASELINES.items():
-
-        def suited(values, kind: str = "quantized_bits", bits: int = bits) -> Format | None:
-            return None if values is None else best_integer(values, bits, kind)
-
-        layers = []
-        for layer in topology.designed:
-            kernel, bias = weights[layer.name] if isinstance(layer, Weighted) else (None, None)
-            activation = None
-            if topology.quantized(layer):
-                activation = suited(samples[layer.name], BASELINE_KINDS[layer.activation])
-            layers.append((layer.name, LayerDesign(suited(kernel), suited(bias), activation)))
-        grid = suited(samples["input"], bits=min(bits + 2, ground.scaling.word.bits))
-        found[name] = Design(grid, tuple(layers))
-    return found
+    """Uniform designs of 6 and 16 bits, integer bits from the float network's ranges."""
+    samples = range_samples(ground.topology, ground.data, ground.float_weights)
+    word = ground.scaling.word.bits
+    return {
+        name: uniform_design(ground.topology, ground.float_weights, samples, bits, word)
+        for name, bits in BASELINES.items()
+    }
 
 
 def train_baselines(context: Context, ground: Ground) -> Step:
@@ -280,7 +287,7 @@ def _space(context: Context, topology: Topology, data: Step, floating: Step) -> 
     return SearchSpace.from_json(context.store.step("space", inputs, compute).result)
 
 
-def _check_followed(context: Context, topology: Topology) -> None:
+def check_followed(context: Context, topology: Topology) -> None:
     """Raise BadInput where firmware can't follow a choice of the space."""
     for key, role, text, form in formats(context.task.space, topology, context.path):
         try:

@@ -64,7 +64,8 @@ def train_designs(
     backend.start()
     from flow.train.events import Events
     from flow.train.parameters import deployed
-    from flow.train.population import Member, Monitor, logits
+    from flow.train.inference import logits
+    from flow.train.population import Member, Monitor
     from flow.train.population import train as train_population
 
     taught = None

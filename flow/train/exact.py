@@ -13,7 +13,7 @@ import numpy as np
 from flow.topology import Activation, Conv, Dense, Layer, Merge, Pool, Reshape, Scale, output_size, same_padding
 
 EXACT_BITS = 53  # of a float64
-BATCH = 1024  # events that are evaluated at once: bounds what hidden layers take
+BATCH = 4096  # events that are evaluated at once: bounds what hidden layers take
 
 
 @dataclass(frozen=True)

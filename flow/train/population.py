@@ -17,13 +17,12 @@ from flow.topology import Topology
 from flow.train import engine, memory
 from flow.train.events import Events
 from flow.train.halving import cut
-from flow.train.initial import Weights
+from flow.train.inference import group_logits, stacked
 from flow.train.parameters import STATISTICS, TRAINED, Parameters, deployed, names_of, random_parameters
 from flow.train.pruning import masks
 from flow.train.schedule import Importance, Schedule
 
 FISHER_STEPS = 100  # steps over which Fisher information is averaged before weights are pruned by it
-INFERENCE_BATCH = 4096
 
 Metric = Callable[[np.ndarray], tuple[float, float]]  # logits (n, classes) -> value (maximised) and its standard error
 
@@ -131,18 +130,6 @@ def train(
     return [done[place] for place in range(len(members))]
 
 
-def logits(
-    topology: Topology, designs: Sequence[Design | None], weights: Sequence[Weights], values, group: int | None = None
-) -> Iterator[np.ndarray]:
-    """Logits (n, classes), network by network, of deployed weights for centred values (n, n_in)."""
-    size = group or memory.group_size(topology, len(designs), INFERENCE_BATCH)
-    plan = engine.Plan(topology, engine.families_of(topology, designs))
-    for start in range(0, len(designs), size):
-        chosen = [min(start + i, len(designs) - 1) for i in range(size)]
-        found = _logits(plan, [designs[i] for i in chosen], [weights[i] for i in chosen], values)
-        yield from found[: len(designs) - start]
-
-
 class _Run:
     """One call of `train`: the graph it needs, and what moves members on."""
 
@@ -236,16 +223,16 @@ class _Run:
         seeds = np.array([[epoch * 100_003, item.member.seed] for item in rows], np.int32)
         tensors = engine.Group(
             engine.formats_of(self.topology, designs),
-            _stacked([item.masks for item in rows]),
+            stacked([item.masks for item in rows]),
             tf.constant(seeds),
             tf.constant(rates, tf.float32),
         )
         trained, statistics = names_of(self.topology, TRAINED), names_of(self.topology, STATISTICS)
         state = (
-            _stacked([item.parameters for item in rows], trained),
-            _stacked([item.first for item in rows]),
-            _stacked([item.second for item in rows]),
-            _stacked([item.parameters for item in rows], statistics),
+            stacked([item.parameters for item in rows], trained),
+            stacked([item.first for item in rows]),
+            stacked([item.second for item in rows]),
+            stacked([item.parameters for item in rows], statistics),
         )
         own_steps = self.events.steps(self.batch)
         total, done = float(own_steps * self.schedule.epochs), float(epoch * own_steps)
@@ -272,34 +259,9 @@ class _Run:
             return
         rows = [group[min(i, len(group) - 1)] for i in range(self.group)]
         weights = [deployed(self.topology, item.parameters) for item in rows]
-        found = _logits(self.plan, [item.member.design for item in rows], weights, self.monitor.values)
+        found = group_logits(self.plan, [item.member.design for item in rows], weights, self.monitor.values)
         for item, out in zip(group, found):
             value, item.error = self.monitor.metric(out)
             if item.epoch >= self.sparse and (not item.best or value > max(item.metrics[self.sparse - 1 :])):
                 item.best, item.best_parameters = item.epoch, item.parameters
             item.metrics.append(value)
-
-
-def _logits(plan: engine.Plan, designs, weights: Sequence[Weights], values) -> np.ndarray:
-    """Logits (members, n, classes) of one group."""
-    formats = engine.formats_of(plan.topology, designs)
-    tensors = {
-        name: tuple(
-            None if w[name][k] is None else tf.constant(np.stack([w[name][k] for w in weights])) for k in (0, 1)
-        )
-        for w in weights[:1]
-        for name in w
-    }
-    run = engine.infer(plan)
-    parts = []
-    for start in range(0, len(values), INFERENCE_BATCH):
-        rows = np.asarray(values[start : start + INFERENCE_BATCH], np.float32)
-        # One size of batch for all events: the last one is filled up, so that nothing is compiled for it.
-        full = np.zeros((min(INFERENCE_BATCH, len(values)), *rows.shape[1:]), np.float32)
-        full[: len(rows)] = rows
-        parts.append(run(tf.constant(full), formats, tensors).numpy()[:, : len(rows)])
-    return np.concatenate(parts, axis=1)
-
-
-def _stacked(rows: Sequence[Parameters], names: Sequence[str] | None = None) -> dict[str, tf.Tensor]:
-    return {name: tf.constant(np.stack([row[name] for row in rows])) for name in (rows[0] if names is None else names)}

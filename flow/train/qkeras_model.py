@@ -106,7 +106,7 @@ def load(path: Path):
 
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:  # Keras raises many kinds for a file that is damaged or not its own
+    except Exception as error:  # noqa: BLE001  (Keras raises many kinds for a damaged file)
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise BadInput(f"{path}: can't be read as a .keras model: {reason}") from None
 

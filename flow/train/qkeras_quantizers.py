@@ -80,7 +80,7 @@ def format_of(quantizer) -> Format:
         raise BadInput(f"the quantizer {named} is not followed here; known: {', '.join(KINDS)}")
     for name, wanted in (_REQUIRED.get(kind, {}) | _EVERYWHERE).items():
         value = _plain(getattr(quantizer, name, wanted))
-        if value != wanted and (value or wanted):
+        if value != wanted:
             raise BadInput(f"the quantizer {quantizer} has {name}={value}; only {name}={wanted} is followed here")
     try:
         return _READERS[kind](quantizer)

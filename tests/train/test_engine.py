@@ -8,12 +8,28 @@ from weights import example_weights
 
 tf = pytest.importorskip("tensorflow")
 
-from flow.formats import Fixed  # noqa: E402
+from flow.formats import (  # noqa: E402
+    Binary,
+    Fixed,
+    HalfUpBits,
+    HalfUpRelu,
+    PowerOfTwo,
+    Relu,
+    ReluPowerOfTwo,
+    Sigmoid,
+    StochasticBinary,
+    StochasticTernary,
+    Tanh,
+    Ternary,
+    TruncatedBits,
+    TruncatedRelu,
+)
 from flow.topology import Scale, Topology  # noqa: E402
 from flow.train import qkeras_model  # noqa: E402
 from flow.train.events import Events  # noqa: E402
 from flow.train.parameters import deployed, from_weights, random_parameters  # noqa: E402
-from flow.train.population import Member, logits, train  # noqa: E402
+from flow.train.inference import logits  # noqa: E402
+from flow.train.population import Member, train  # noqa: E402
 from flow.train.ranges import hidden_values  # noqa: E402
 from flow.train.schedule import Schedule  # noqa: E402
 
@@ -89,3 +105,43 @@ def test_parameters_and_weights_are_one():
             assert (found[name][1] is None) == (bias is None)
             if bias is not None:
                 np.testing.assert_allclose(found[name][1], bias, rtol=1e-6, atol=1e-7)
+
+
+KERNELS = (
+    Fixed(4, 0), Fixed(4, 1, signed=False), Fixed(5, 0, symmetric=True), Fixed(4, -1, exponent=-1), Fixed(4, 0, exponent=None),
+    Ternary(-1), Ternary(None), Binary(-2), Binary(None), StochasticTernary(-1), StochasticTernary(None),
+    StochasticBinary(-2), StochasticBinary(None), PowerOfTwo(4), PowerOfTwo(3, 0),
+)  # fmt: skip
+RELUS = (Relu(3, 1), Relu(4, 1, 1.5), TruncatedRelu(4, 1), HalfUpRelu(3, 1), ReluPowerOfTwo(4))
+LINEARS = (Fixed(4, 1), Fixed(4, 1, symmetric=True), TruncatedBits(5, 1), HalfUpBits(4, 1), Ternary(-1), Binary(-1))
+
+
+@pytest.mark.parametrize("name", ["dense", "conv1d same, stride 2", "conv2d valid", "depthwise", "scale", "residual"])
+def test_every_kind_of_format_in_one_population(name: str):
+    topology = NETWORKS[name]
+    scaling = example_scaling(topology)
+    words = example_words(topology, scaling, 200, 1)
+    designs = [
+        example_design(
+            topology, i, kernels=(kernel,),
+            activations={"relu": (RELUS[i % len(RELUS)],), "linear": (LINEARS[i % len(LINEARS)],)},
+        )
+        for i, kernel in enumerate(KERNELS)
+    ]  # fmt: skip
+    weights = [example_weights(topology, 1 + i % 3) for i in range(len(designs))]
+    found = logits(topology, designs, weights, scaling.centred(words).astype(np.float32))
+    for design, own, out in zip(designs, weights, found):
+        model = qkeras_model.build(topology, design, scaling, own)
+        np.testing.assert_array_equal(out, qkeras_model.reference(model, words)[topology.output], err_msg=str(design))
+
+
+def test_hard_functions_of_every_width():
+    for name, kind in (("tanh", Tanh), ("sigmoid", Sigmoid)):
+        topology = NETWORKS[name]
+        scaling = example_scaling(topology)
+        words = example_words(topology, scaling, 200, 1)
+        designs = [example_design(topology, 1, activations={name: (kind(bits),)}) for bits in (2, 3, 4, 6, 8)]
+        weights = [example_weights(topology, 1)] * len(designs)
+        for design, out in zip(designs, logits(topology, designs, weights, scaling.centred(words).astype(np.float32))):
+            model = qkeras_model.build(topology, design, scaling, weights[0])
+            np.testing.assert_array_equal(out, qkeras_model.reference(model, words)[topology.output])

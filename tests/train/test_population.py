@@ -12,7 +12,8 @@ from flow.formats import Fixed, StochasticTernary, Ternary  # noqa: E402
 from flow.train import memory, population  # noqa: E402
 from flow.train.events import Events  # noqa: E402
 from flow.train.parameters import deployed, random_parameters  # noqa: E402
-from flow.train.population import Member, Monitor, logits, train  # noqa: E402
+from flow.train.inference import logits  # noqa: E402
+from flow.train.population import Member, Monitor, train  # noqa: E402
 from flow.train.schedule import Distillation, Halving, Importance, Pruning, Schedule  # noqa: E402
 
 TOPOLOGY = NETWORKS["dense"]

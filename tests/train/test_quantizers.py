@@ -92,8 +92,15 @@ def test_kernels_are_those_of_qkeras(kind, compiled):
     equal(found, with_gradient(by_qkeras(FORMATS[kind]), x, compiled))
 
 
-@MODES
-@pytest.mark.parametrize("shape", [(7,), (5, 4), (3, 5, 4), (3, 3, 4, 5), (3, 3, 4, 1)], ids=str)
+@pytest.mark.parametrize(
+    ("shape", "compiled"),
+    [
+        *(((shape), False) for shape in [(7,), (5, 4), (3, 5, 4), (3, 3, 4, 5), (3, 3, 4, 1)]),
+        ((7,), True),
+        ((5, 4), True),
+    ],
+    ids=str,
+)
 def test_scales_from_the_values_are_those_of_qkeras(shape, compiled):
     """One axis: a factor for each channel; (3, 3, 4, 1): a depthwise kernel, which QKeras gives one scale."""
     forms = [form for form in WEIGHTS if form.auto] * 2
@@ -163,19 +170,16 @@ def test_mixed_activations_equal_each_family_alone(function, compiled):
         equal([part[chosen] for part in found], applied(chosen))
 
 
-@MODES
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize(("bad", "compiled"), [(np.nan, False), (np.nan, True), (np.inf, True), (-np.inf, False)])
 def test_a_member_gone_wrong_leaves_the_others_alone(bad, compiled):
     forms = [None, *WEIGHTS]
     x = np.random.default_rng(0).normal(size=(len(forms), 4, 3)).astype(np.float32)
     whole = with_gradient(own(quantize_kernel, forms, 2), x, compiled)
-    for i in (0, 5, len(forms) - 1):
-        hit = x.copy()
-        hit[i] = bad
-        found = with_gradient(own(quantize_kernel, forms, 2), hit, compiled)
-        others = np.arange(len(forms)) != i
-        np.testing.assert_array_equal(found[0][others], whole[0][others])
-        np.testing.assert_array_equal(found[1], whole[1])
+    hit = np.arange(len(forms)) % 3 == 0
+    x[hit] = bad
+    found = with_gradient(own(quantize_kernel, forms, 2), x, compiled)
+    np.testing.assert_array_equal(found[0][~hit], whole[0][~hit])
+    np.testing.assert_array_equal(found[1], whole[1])
 
 
 @MODES
@@ -189,7 +193,6 @@ def test_activations_gone_wrong_leave_the_others_alone(function, compiled):
     found = with_gradient(lambda x: apply(x, function), x, compiled)
     others = ~np.isin(np.arange(len(forms)), (1, 2))
     equal([part[others] for part in found], [part[others] for part in whole])
-    assert np.isfinite(found[1]).all()
 
 
 def test_a_member_gone_wrong_is_seen():
@@ -207,19 +210,20 @@ DRAWN = [StochasticTernary(None), StochasticBinary(None), StochasticBinary(0)]
 @pytest.mark.parametrize("shape", [(6, 4), (5,)], ids=str)
 def test_draws_are_distributed_as_those_of_qkeras(form, shape):
     x = np.random.default_rng(0).normal(0, 0.3, size=shape).astype(np.float32)
-    n = 4000
+    n, m = 2000, 500
     quantize = tf.function(own(quantize_kernel, [form] * n, len(shape)), jit_compile=True)
     seeds = tf.constant(np.stack([np.arange(n), np.full(n, 7)], axis=1), tf.int32)
     mine = np.asarray(quantize(tf.broadcast_to(x, (n, *shape)), seeds), np.float64)
     quantizer = quantizer_of(form)
     np.random.seed(0)
-    theirs = np.stack([np.asarray(quantizer(tf.constant(x), training=True), np.float64) for _ in range(1000)])
-    scale = np.abs(theirs).max(axis=0)
-    assert (np.abs(mine).max(axis=0) <= scale * 1.0001).all()
+    theirs = np.stack([np.asarray(quantizer(tf.constant(x), training=True), np.float64) for _ in range(m)])
+    axes = tuple(range(len(shape)))  # of all draws, and all of a channel's values
+    scale = np.abs(theirs).max(axis=axes)
+    np.testing.assert_allclose(np.abs(mine).max(axis=axes), scale, rtol=1e-6)
     for level in (-1, 0, 1):
         shares = [(np.rint(draws / scale) == level).mean(axis=0) for draws in (mine, theirs)]
-        pooled = (n * shares[0] + 1000 * shares[1]) / (n + 1000)
-        error = np.sqrt(pooled * (1 - pooled) * (1 / n + 1 / 1000))
+        pooled = (n * shares[0] + m * shares[1]) / (n + m)
+        error = np.sqrt(pooled * (1 - pooled) * (1 / n + 1 / m))
         assert (np.abs(shares[0] - shares[1]) <= 4 * error + 1e-12).all()
 
 
