@@ -45,7 +45,7 @@ def main() -> None:
     samples = range_samples(ground.topology, ground.data, ground.float_weights)
     cases = [(rule, bits) for rule in RULES for bits in WIDTHS]
     designs = [_design(ground, samples, RULES[rule], bits) for rule, bits in cases]
-    step = train_on(context, ground, "ranges", designs, (ground.floating.key, ground.float_weights), options.epochs)
+    step = train_on(context, ground, "ranges", designs, [ground.start] * len(designs), options.epochs)
     print(f"{'rule':26}" + "".join(f"{bits} bits   " for bits in WIDTHS))
     for rule in RULES:
         rows = [step.result["members"][i]["figures"]["accuracy"]["value"] for i, c in enumerate(cases) if c[0] == rule]
@@ -54,7 +54,7 @@ def main() -> None:
 
 def _design(ground, samples, rule, bits: int) -> Design:
     layers = []
-    for layer in ground.topology.layers:
+    for layer in ground.topology.weighted:
         kernel, bias = ground.float_weights[layer.name]
         activation = rule(samples[layer.name], bits, "quantized_relu") if layer.activation == "relu" else None
         layers.append(

@@ -36,6 +36,10 @@ class Exact:
     def fraction(self) -> int:
         return self.bits - self.signed - self.integer
 
+    @property
+    def width(self) -> int:
+        return self.bits
+
 
 ValueFormat = Union[Format, Exact]
 
@@ -147,10 +151,12 @@ def _check_form(where: str, form: Format | None, kinds: tuple[str, ...]) -> None
         return
     if form is None or form.kind not in kinds:
         raise ValueError(f"{where}: {form} does not fit; allowed: {', '.join(kinds) or 'none'}")
+    if form.auto and kinds is not KERNELS:
+        raise ValueError(f"{where}: {form}: only kernels take their scale from the values; allowed: alpha=1")
 
 
 def _sum_format(terms: int, data: ValueFormat, part: LayerDesign) -> Exact:
-    bits = accumulator_bits(terms, data.bits, part.kernel.bits)
+    bits = accumulator_bits(terms, data.width, part.kernel.width)
     fraction = data.fraction + part.kernel.fraction
     if part.bias is not None:
         fraction = max(fraction, part.bias.fraction)

@@ -79,11 +79,13 @@ def test_values_lie_on_the_grid_and_in_the_range(form):
     assert form.high < 2.0**form.integer and form.step == 2.0**-form.fraction
 
 
-@pytest.mark.parametrize("form", [f for f in CONSTANT if f.kind != "quantized_sigmoid"], ids=str)
+# A sigmoid is no rounding alone, and in front of a scale QKeras rounds unscaled values.
+STAYING = [f for f in CONSTANT if f.kind != "quantized_sigmoid" and not (isinstance(f, Fixed) and f.exponent)]
+
+
+@pytest.mark.parametrize("form", STAYING, ids=str)
 def test_quantized_values_stay(form):
     values = form.quantize(grid(form))
-    if getattr(form, "exponent", 0) and form.kind == "quantized_bits":
-        pytest.skip("QKeras rounds and saturates in front of the scale")
     np.testing.assert_array_equal(form.quantize(values), values)
 
 
@@ -137,7 +139,8 @@ def test_every_kind_finds_a_range(kind, size):
 
 def test_powers_of_two_find_their_largest():
     values = np.random.default_rng(0).normal(0, 0.05, 1000)
-    assert best_integer(values, 4, "quantized_po2").high == 0.125
+    form = best_integer(values, 4, "quantized_po2")
+    assert form.high == np.abs(form.quantize(values)).max() < PowerOfTwo(4).high
 
 
 def test_hardware_kinds_have_the_range_of_their_cousins():

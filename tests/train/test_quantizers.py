@@ -92,15 +92,11 @@ def test_kernels_are_those_of_qkeras(kind, compiled):
     equal(found, with_gradient(by_qkeras(FORMATS[kind]), x, compiled))
 
 
-@pytest.mark.parametrize(
-    ("shape", "compiled"),
-    [
-        *(((shape), False) for shape in [(7,), (5, 4), (3, 5, 4), (3, 3, 4, 5), (3, 3, 4, 1)]),
-        ((7,), True),
-        ((5, 4), True),
-    ],
-    ids=str,
-)
+SHAPES = [(7,), (5, 4), (3, 5, 4), (3, 3, 4, 5), (3, 3, 4, 1)]
+
+
+@pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["eager", "compiled"])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_scales_from_the_values_are_those_of_qkeras(shape, compiled):
     """One axis: a factor for each channel; (3, 3, 4, 1): a depthwise kernel, which QKeras gives one scale."""
     forms = [form for form in WEIGHTS if form.auto] * 2
@@ -231,7 +227,8 @@ def test_a_constant_scale_draws_around_it():
     """QKeras draws for scales from the values only."""
     x = tf.broadcast_to(tf.constant(np.linspace(-1, 1, 9), tf.float32)[:, None], (2000, 9, 1))
     seeds = tf.constant(np.stack([np.arange(2000), np.zeros(2000)], axis=1), tf.int32)
-    values = np.asarray(own(quantize_kernel, [StochasticTernary(-1)] * 2000, 2)(x, seeds))
+    quantize = tf.function(own(quantize_kernel, [StochasticTernary(-1)] * 2000, 2), jit_compile=True)
+    values = np.asarray(quantize(x, seeds))
     assert set(np.unique(np.round(values, 6))) == {-0.5, 0.0, 0.5}
     means = values.mean(axis=0)[:, 0]
     assert (np.diff(means) > 0).all() and abs(means[4]) < 0.05
