@@ -15,6 +15,8 @@ from problem import BATCH, LEARNING_RATE, Problem, costs
 
 from flow.design import Design
 from flow.train import backend
+from flow.train.designs import MONITORED
+from flow.train.evaluate import OperatingPoint, Truth, resampled
 
 
 def main() -> None:
@@ -101,17 +103,17 @@ def _population(problem: Problem, designs, start, settings: dict):
     from flow.train.population import Member, Monitor, train
     from flow.train.schedule import Halving, Schedule
 
-    labels = problem.y_val
     halving = Halving(settings["halving"]) if settings.get("halving") else None
     schedule = Schedule(
         settings["epochs"], BATCH[problem.name], LEARNING_RATE[problem.name], settings.get("seed", 1), halving=halving
     )
 
-    def accuracy(out: np.ndarray) -> tuple[float, float]:
-        right = float(np.mean(np.argmax(out, axis=1) == labels[: len(out)]))
-        return right, float(np.sqrt(right * (1 - right) / len(out)))
+    few = problem.x_val[:MONITORED]
+    truth = Truth.of(problem.y_val[:MONITORED], np.arange(len(few)))
 
-    few = problem.x_val[: settings.get("monitored", 20_000)]
+    def accuracy(out: np.ndarray) -> tuple[float, np.ndarray]:
+        return resampled("accuracy", out, truth, OperatingPoint((), (), 0.0))
+
     marks: list[float] = []
     members = [Member(d, start, i, cost=c) for i, (d, c) in enumerate(zip(designs, _costs(problem, designs)))]
     found = train(
@@ -130,8 +132,8 @@ def _costs(problem: Problem, designs) -> list[float]:
 
 
 def _accuracies(problem: Problem, designs, found) -> list[float]:
-    from flow.train.parameters import deployed
     from flow.train.inference import logits
+    from flow.train.parameters import deployed
 
     weights = [deployed(problem.topology, item.parameters) for item in found]
     outs = logits(problem.topology, designs, weights, problem.x_val)

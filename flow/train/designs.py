@@ -10,7 +10,7 @@ from flow.design import Design
 from flow.metrics import Figure
 from flow.topology import Topology
 from flow.train import backend
-from flow.train.evaluate import OperatingPoint, Truth, evaluate, metric
+from flow.train.evaluate import OperatingPoint, Truth, evaluate, resampled
 from flow.train.initial import Weights
 from flow.train.schedule import Schedule
 
@@ -63,8 +63,8 @@ def train_designs(
     """
     backend.start()
     from flow.train.events import Events
-    from flow.train.parameters import deployed
     from flow.train.inference import logits
+    from flow.train.parameters import deployed
     from flow.train.population import Member, Monitor
     from flow.train.population import train as train_population
 
@@ -113,9 +113,8 @@ def _monitor(validation: Sample, physics: Physics, monitor):
     count = min(MONITORED, len(validation.truth.labels))
     truth = Truth(validation.truth.labels[:count], validation.truth.weights[:, :count])
 
-    def compare(out: np.ndarray) -> tuple[float, float]:
-        figure = metric(physics.maximize, out.astype(np.float64), truth, physics.point)
-        return figure.value, figure.error or 0.0
+    def compare(out: np.ndarray) -> tuple[float, np.ndarray]:
+        return resampled(physics.maximize, out.astype(np.float64), truth, physics.point)
 
     return monitor(np.asarray(validation.values[:count], np.float32), compare)
 

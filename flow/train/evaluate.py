@@ -62,13 +62,17 @@ def aucs(logits: np.ndarray, labels: np.ndarray) -> list[float]:
     from scipy.stats import rankdata
 
     areas = []
-    for c in range(logits.shape[1]):
-        score = logits[:, c] - np.delete(logits, c, axis=1).max(axis=1)
+    for c, score in enumerate(_one_against_rest(logits)):
         positive = labels == c
         n_pos, n_neg = int(positive.sum()), int((~positive).sum())
         ranks = rankdata(score)
         areas.append(float((ranks[positive].sum() - n_pos * (n_pos + 1) / 2) / (n_pos * n_neg)))
     return areas
+
+
+def _one_against_rest(logits: np.ndarray) -> list[np.ndarray]:
+    """Each class's discriminant (n,): its logit minus the largest other one."""
+    return [logits[:, c] - np.delete(logits, c, axis=1).max(axis=1) for c in range(logits.shape[1])]
 
 
 def auc_error(area: float, n_positive: int, n_negative: int) -> float:
@@ -98,27 +102,35 @@ def operating_point(
     The errors are bootstrapped over events, the threshold being set anew on every resampling, so that
     they include the threshold's own.
     """
-    values, position = np.unique(scores, return_inverse=True)
-    background = np.isin(truth.labels, point.background)
-    on_scores, on_truth = on or (scores, truth)
-    on_position = np.searchsorted(values, on_scores, side="right")  # number of grid scores not above
-
-    def efficiencies(weights: np.ndarray, on_weights: np.ndarray) -> list[np.ndarray]:
-        first = _first(_accepted(position, background, weights, len(values)), point)
-        rows = np.arange(len(first))
-        found = []
-        for classes in (point.signal, point.background):
-            chosen = np.isin(on_truth.labels, classes)
-            found.append(_accepted(on_position, chosen, on_weights, len(values) + 1)[rows, first + 1])
-        return found
-
-    signal, rest = efficiencies(_ONCE, _ONCE)
-    spread = np.std(efficiencies(truth.weights, on_truth.weights), axis=1, ddof=1)
+    other = on or (scores, truth)
+    signal, rest = _efficiencies(point, scores, truth, _ONCE, other, _ONCE)
+    spread = np.std(_efficiencies(point, scores, truth, truth.weights, other, other[1].weights), axis=1, ddof=1)
     return (
         set_threshold(scores, truth.labels, point),
         figure("signal_efficiency", float(signal[0]), Fidelity.MEASURED, error=float(spread[0])),
         figure("background_efficiency", float(rest[0]), Fidelity.MEASURED, error=float(spread[1])),
     )
+
+
+def _efficiencies(
+    point: OperatingPoint,
+    scores: np.ndarray,
+    truth: Truth,
+    weights: np.ndarray,
+    on: tuple[np.ndarray, Truth],
+    on_weights: np.ndarray,
+) -> list[np.ndarray]:
+    """Signal and background efficiency on `on`, each (resamplings,), of thresholds set on the first sample."""
+    values, position = np.unique(scores, return_inverse=True)
+    on_scores, on_truth = on
+    on_position = np.searchsorted(values, on_scores, side="right")  # number of grid scores not above
+    first = _first(_accepted(position, np.isin(truth.labels, point.background), weights, len(values)), point)
+    rows = np.arange(len(first))
+    found = []
+    for classes in (point.signal, point.background):
+        chosen = np.isin(on_truth.labels, classes)
+        found.append(_accepted(on_position, chosen, on_weights, len(values) + 1)[rows, first + 1])
+    return found
 
 
 def evaluate(
@@ -149,17 +161,41 @@ def evaluate(
     return figures | {"signal_efficiency": signal, "background_efficiency": background}
 
 
-def metric(name: str, logits: np.ndarray, truth: Truth, point: OperatingPoint) -> Figure:
-    """One of the figures that a task can maximise, of logits (n, classes): "accuracy", "mean_auc", "signal_efficiency"."""
-    labels = truth.labels
+def resampled(name: str, logits: np.ndarray, truth: Truth, point: OperatingPoint) -> tuple[float, np.ndarray]:
+    """One of the figures that a task can maximise, and its values under the truth's resamplings (BOOTSTRAPS,).
+
+    The resamplings are the same for all networks: the spread of the difference of two of them is the error of their
+    difference, which is less than the errors of both where they err on the same events.
+    """
+    weights = truth.weights.astype(np.float32)
     match name:
         case "accuracy":
-            return accuracy(logits, labels)
+            right = np.argmax(logits, axis=1) == truth.labels
+            return float(right.mean()), weights @ right.astype(np.float32) / weights.sum(axis=1)
         case "mean_auc":
-            return mean_auc(aucs(logits, labels), labels)
+            areas = [
+                _resampled_auc(score, truth.labels == c, weights) for c, score in enumerate(_one_against_rest(logits))
+            ]
+            return float(np.mean([area for area, _ in areas])), np.mean([values for _, values in areas], axis=0)
         case "signal_efficiency":
-            return operating_point(point, discriminant(logits, point), truth)[1]
+            scores = discriminant(logits, point)
+            once, many = (_efficiencies(point, scores, truth, w, (scores, truth), w)[0] for w in (_ONCE, truth.weights))
+            return float(once[0]), many
     raise ValueError(f"{name!r} is no metric; known: accuracy, mean_auc, signal_efficiency")
+
+
+def _resampled_auc(score: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> tuple[float, np.ndarray]:
+    """An area and, to first order in the weights, its resamplings: DeLong et al., Biometrics 44 (1988) 837, eq. 3."""
+    from scipy.stats import rankdata
+
+    n_pos, n_neg = int(positive.sum()), int((~positive).sum())
+    ranks = rankdata(score)
+    above = np.empty(len(score))  # of a positive the share of negatives below it, of a negative that of positives above
+    above[positive] = (ranks[positive] - rankdata(score[positive])) / n_neg
+    above[~positive] = 1.0 - (ranks[~positive] - rankdata(score[~positive])) / n_pos
+    area = float(above[positive].mean())
+    parts = [weights[:, side] @ (above[side] - area) / weights[:, side].sum(axis=1) for side in (positive, ~positive)]
+    return area, area + parts[0] + parts[1]
 
 
 def mean_auc(areas: list[float], labels: np.ndarray) -> Figure:

@@ -1,23 +1,26 @@
 """Successive halving under noise: who is cut at a rung."""
 
 import math
-from typing import Sequence
+from collections.abc import Sequence
+
+import numpy as np
 
 from flow.train.schedule import Halving
 
 
-def cut(values: Sequence[float], errors: Sequence[float], costs: Sequence[float], halving: Halving) -> set[int]:
-    """Places of the members to cut, given each one's metric (maximised), its standard error, and its cost.
+def cut(values: Sequence[float], resampled: Sequence[np.ndarray], costs: Sequence[float], halving: Halving) -> set[int]:
+    """Places of the members to cut, given each one's metric (maximised), the metric's values under resamplings of the
+    events that all share (B,), and its cost.
 
     A member may go if another one that costs no more is better by more than `deviations` standard errors of
     their difference. Those furthest behind go first; one in `factor` of all stays whatever its metric is.
     """
     behind = {}
-    for i, (value, error, cost) in enumerate(zip(values, errors, costs)):
+    for i, (value, mine, cost) in enumerate(zip(values, resampled, costs, strict=True)):
         gaps = [
-            (values[j] - value) / max(math.hypot(errors[j], error), 1e-12)
+            (values[j] - value) / max(float(np.std(resampled[j] - mine, ddof=1)), 1e-12)
             for j in range(len(values))
-            if j != i and costs[j] <= cost
+            if costs[j] <= cost and values[j] > value
         ]
         if gaps and max(gaps) > halving.deviations:
             behind[i] = max(gaps)

@@ -7,7 +7,7 @@ Members that finish, fail or are cut leave, and waiting ones take their place; n
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Callable, Iterator, Sequence
+from typing import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -24,7 +24,8 @@ from flow.train.schedule import Importance, Schedule
 
 FISHER_STEPS = 100  # steps over which Fisher information is averaged before weights are pruned by it
 
-Metric = Callable[[np.ndarray], tuple[float, float]]  # logits (n, classes) -> value (maximised) and its standard error
+# logits (n, classes) -> value (maximised), and its values under resamplings that are the same for all members (B,)
+Metric = Callable[[np.ndarray], tuple[float, np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class _Live:
     epoch: int = 0
     losses: list[float] = field(default_factory=list)
     metrics: list[float] = field(default_factory=list)
-    error: float = 0.0
+    resampled: np.ndarray | None = None
     best: int = 0
     best_parameters: Parameters | None = None
     failed: int | None = None
@@ -144,8 +145,13 @@ class _Run:
             engine.families_of(topology, [member.design for member in members]),
             schedule.distillation if events.teacher is not None else None,
         )
-        self.sparse = schedule.pruning.last_epoch(schedule.epochs)
-        self.rungs = () if schedule.halving is None else schedule.halving.rungs(schedule.epochs, self.sparse)
+        first = max((self.sparse(member) for member in members), default=1)
+        self.rungs = () if schedule.halving is None else schedule.halving.rungs(schedule.epochs, first)
+
+    def sparse(self, member: Member) -> int:
+        """The number of epochs after which a member's kernels are as sparse as its design asks."""
+        whole = member.design is None or all(part.keep == 1.0 for _, part in member.design.layers)
+        return 1 if whole else self.schedule.pruning.last_epoch(self.schedule.epochs)
 
     def begin(self, place: int) -> _Live:
         member = self.members[place]
@@ -184,7 +190,7 @@ class _Run:
         for rung in self.rungs:
             there = [item for item in live if item.epoch == rung and item.failed is None]
             if len(there) > 1:
-                rows = [item.metrics[-1] for item in there], [item.error for item in there]
+                rows = [item.metrics[-1] for item in there], [item.resampled for item in there]
                 for i in cut(*rows, [item.member.cost for item in there], self.schedule.halving):
                     there[i].cut = rung
 
@@ -194,7 +200,7 @@ class _Run:
         return item.failed is not None or item.cut is not None or late or item.epoch >= self.schedule.epochs
 
     def _prune(self, group: Sequence[_Live], epoch: int) -> None:
-        if epoch >= self.sparse:
+        if epoch >= self.schedule.pruning.last_epoch(self.schedule.epochs):
             return
         pruning = self.schedule.pruning
         if pruning.importance is Importance.FISHER and epoch == 0:
@@ -261,7 +267,8 @@ class _Run:
         weights = [deployed(self.topology, item.parameters) for item in rows]
         found = group_logits(self.plan, [item.member.design for item in rows], weights, self.monitor.values)
         for item, out in zip(group, found):
-            value, item.error = self.monitor.metric(out)
-            if item.epoch >= self.sparse and (not item.best or value > max(item.metrics[self.sparse - 1 :])):
+            value, item.resampled = self.monitor.metric(out)
+            sparse = self.sparse(item.member)
+            if item.epoch >= sparse and (not item.best or value > max(item.metrics[sparse - 1 :])):
                 item.best, item.best_parameters = item.epoch, item.parameters
             item.metrics.append(value)

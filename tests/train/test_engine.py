@@ -27,8 +27,8 @@ from flow.formats import (  # noqa: E402
 from flow.topology import Scale, Topology  # noqa: E402
 from flow.train import qkeras_model  # noqa: E402
 from flow.train.events import Events  # noqa: E402
-from flow.train.parameters import deployed, from_weights, random_parameters  # noqa: E402
 from flow.train.inference import logits  # noqa: E402
+from flow.train.parameters import deployed, from_weights, random_parameters  # noqa: E402
 from flow.train.population import Member, train  # noqa: E402
 from flow.train.ranges import hidden_values  # noqa: E402
 from flow.train.schedule import Schedule  # noqa: E402

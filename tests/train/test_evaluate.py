@@ -12,6 +12,7 @@ from flow.train.evaluate import (
     discriminant,
     evaluate,
     operating_point,
+    resampled,
     set_threshold,
 )
 
@@ -117,3 +118,32 @@ def test_every_figure_has_an_error():
         "background_efficiency",
     }
     assert all(figure.error is not None and figure.fidelity.value == "measured" for figure in figures.values())
+
+
+@pytest.mark.parametrize("name", ["accuracy", "mean_auc", "signal_efficiency"])
+def test_resamplings_scatter_as_the_figure_errs(name):
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, 6000)
+    logits = rng.normal(0, 1, (6000, 3)) + 1.5 * np.eye(3)[labels]
+    truth, point = Truth.of(labels, np.arange(6000)), OperatingPoint((1, 2), (0,), 0.05)
+    value, many = resampled(name, logits, truth, point)
+    figure = evaluate(logits, truth, point, ("a", "b", "c"))[name]
+    assert value == pytest.approx(figure.value)
+    # The figure's error of the mean area is the safe side.
+    assert np.std(many, ddof=1) == pytest.approx(figure.error, rel=0.5 if name == "mean_auc" else 0.3)
+
+
+@pytest.mark.parametrize("name", ["accuracy", "mean_auc"])
+def test_a_difference_is_known_better_than_its_sides(name):
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, 6000)
+    logits = rng.normal(0, 1, (6000, 3)) + 1.5 * np.eye(3)[labels]
+    truth, point = Truth.of(labels, np.arange(6000)), OperatingPoint((1, 2), (0,), 0.05)
+    mine = resampled(name, logits, truth, point)[1]
+    other = resampled(name, logits + rng.normal(0, 0.1, logits.shape), truth, point)[1]
+    assert np.std(mine - other) < 0.5 * np.std(mine)
+
+
+def test_an_unknown_metric_is_refused():
+    with pytest.raises(ValueError, match="accuracy, mean_auc, signal_efficiency"):
+        resampled("loss", np.zeros((3, 2)), Truth.of(np.zeros(3, int), np.arange(3)), OperatingPoint((0,), (1,), 0.1))
