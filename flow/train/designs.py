@@ -14,7 +14,7 @@ from flow.train.evaluate import OperatingPoint, Truth, evaluate, resampled
 from flow.train.initial import Weights
 from flow.train.schedule import Schedule
 
-MONITORED = 20_000  # events of the validation sample on which members are compared while they train
+MONITORED = 20_480  # events of the validation sample on which members are compared while they train
 
 
 @dataclass(frozen=True)

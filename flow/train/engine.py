@@ -103,8 +103,8 @@ def _rank(topology: Topology, name: str) -> int:
 
 
 @lru_cache(maxsize=None)
-def infer(plan: Plan):
-    """Compiled inference: (x (events, n_in), formats, weights by layer) → logits (members, events, classes)."""
+def infer(plan: Plan, batch: int):
+    """Compiled inference: (x (batches * batch, n_in), formats, weights by layer) → logits (members, events, classes)."""
     kinds = dict(plan.families)
 
     @tf.function(jit_compile=True)
@@ -113,29 +113,37 @@ def infer(plan: Plan):
             kernel, bias = weights[layer.name]
             return _sums(layer, values, kernel, bias, formats, kinds)
 
-        return forward(plan.topology, kinds, x[None], formats, sums)
+        # Batch by batch, so that the values of hidden layers stay small.
+        rows = tf.reshape(x, (-1, 1, batch, x.shape[-1]))
+        found = tf.map_fn(lambda each: forward(plan.topology, kinds, each, formats, sums), rows)
+        return tf.reshape(tf.transpose(found, (1, 0, 2, 3)), (found.shape[1], -1, found.shape[3]))
 
     return run
 
 
 @lru_cache(maxsize=None)
-def epoch(plan: Plan):
-    """One compiled pass of Adam over a group; see `step` for what goes in. Returns the state and mean losses (members,)."""
+def epoch(plan: Plan, batch: int):
+    """One compiled pass of Adam over a group: (events, order, first step, steps of all epochs, group, state) → state,
+    mean losses (members,). `events`: tensors of values, labels[, teacher's logits]; see `_step` for the state."""
     step = _step(plan)
 
-    @tf.function
-    def run(events, order, batch, first_step, total, group, state):
-        steps = tf.size(order) // batch
-        summed = tf.zeros_like(group.rate)
-        for k in tf.range(steps):
-            chosen = order[k * batch : (k + 1) * batch]
+    @tf.function(jit_compile=True)
+    def run(events, order, first_step, total, group, state):
+        steps = tf.shape(order)[0] // batch
+        losses = tf.zeros_like(group.rate)
+        k = tf.constant(0)
+
+        def body(k, losses, state):
+            chosen = tf.slice(order, [k * batch], [batch])
             t = first_step + tf.cast(k, tf.float32)
             cosine = group.rate * 0.5 * (1.0 + tf.cos(np.pi * t / total))
             picked = tuple(tf.gather(values, chosen) for values in events)
             seeds = group.seeds + tf.stack([tf.cast(t, tf.int32), 0])
-            state, losses = step(picked, t + 1.0, cosine, group.formats, group.masks, seeds, state)
-            summed += losses
-        return state, summed / tf.cast(steps, tf.float32)
+            state, own = step(picked, t + 1.0, cosine, group.formats, group.masks, seeds, state)
+            return k + 1, losses + own, state
+
+        _, losses, state = tf.while_loop(lambda k, *_: k < steps, body, (k, losses, state))
+        return state, losses / tf.cast(steps, tf.float32)
 
     return run
 
@@ -144,7 +152,6 @@ def _step(plan: Plan):
     """One step of Adam for every member on the same events: (x, labels[, teacher logits])."""
     kinds, trained = dict(plan.families), names_of(plan.topology, TRAINED)
 
-    @tf.function(jit_compile=True)
     def step(events, t, rate, formats, masks, seeds, state):
         parameters, first, second, statistics = state
         with tf.GradientTape() as tape:

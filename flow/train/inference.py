@@ -12,6 +12,7 @@ from flow.train import engine, memory
 from flow.train.initial import Weights
 
 BATCH = 4096
+PIECE = 5 * BATCH  # events of one call: all calls have this size, so that one graph serves any number of events
 
 
 def logits(
@@ -22,23 +23,24 @@ def logits(
     plan = engine.Plan(topology, engine.families_of(topology, designs))
     for start in range(0, len(designs), size):
         chosen = [min(start + i, len(designs) - 1) for i in range(size)]
-        found = group_logits(plan, [designs[i] for i in chosen], [weights[i] for i in chosen], values)
-        yield from found[: len(designs) - start]
+        formats = engine.formats_of(topology, [designs[i] for i in chosen])
+        own = [weights[i] for i in chosen]
+        found = np.concatenate([group_logits(plan, formats, own, piece) for piece in pieces(values)], axis=1)
+        yield from found[: len(designs) - start, : len(values)]
 
 
-def group_logits(plan: engine.Plan, designs, weights: Sequence[Weights], values) -> np.ndarray:
-    """Logits (members, n, classes) of one group."""
-    formats = engine.formats_of(plan.topology, designs)
+def pieces(values) -> Iterator[tf.Tensor]:
+    """Values (n, n_in) in pieces of one size; the last one is filled up with zeros."""
+    size = PIECE if len(values) > BATCH else BATCH
+    for start in range(0, len(values), size):
+        rows = np.asarray(values[start : start + size], np.float32)
+        yield tf.constant(np.concatenate([rows, np.zeros((size - len(rows), *rows.shape[1:]), np.float32)]))
+
+
+def group_logits(plan: engine.Plan, formats: Mapping, weights: Sequence[Weights], piece: tf.Tensor) -> np.ndarray:
+    """Logits (members, events, classes) of one group for one of `pieces`."""
     tensors = {name: tuple(_together([w[name][part] for w in weights]) for part in (0, 1)) for name in weights[0]}
-    run = engine.infer(replace(plan, distillation=None))
-    parts = []
-    for start in range(0, len(values), BATCH):
-        rows = np.asarray(values[start : start + BATCH], np.float32)
-        # One size of batch for all events: the last one is filled up, so that nothing is compiled for it.
-        full = np.zeros((min(BATCH, len(values)), *rows.shape[1:]), np.float32)
-        full[: len(rows)] = rows
-        parts.append(run(tf.constant(full), formats, tensors).numpy()[:, : len(rows)])
-    return np.concatenate(parts, axis=1)
+    return engine.infer(replace(plan, distillation=None), BATCH)(piece, formats, tensors).numpy()
 
 
 def _together(rows: Sequence[np.ndarray | None]) -> tf.Tensor | None:

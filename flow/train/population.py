@@ -17,7 +17,7 @@ from flow.topology import Topology
 from flow.train import engine, memory
 from flow.train.events import Events
 from flow.train.halving import cut
-from flow.train.inference import group_logits, stacked
+from flow.train.inference import group_logits, pieces, stacked
 from flow.train.parameters import STATISTICS, TRAINED, Parameters, deployed, names_of, random_parameters
 from flow.train.pruning import masks
 from flow.train.schedule import Importance, Schedule
@@ -145,6 +145,8 @@ class _Run:
             engine.families_of(topology, [member.design for member in members]),
             schedule.distillation if events.teacher is not None else None,
         )
+        self.watched = [] if monitor is None else list(pieces(monitor.values))
+        self._formats: dict[tuple[int, ...], dict] = {}
         first = max((self.sparse(member) for member in members), default=1)
         self.rungs = () if schedule.halving is None else schedule.halving.rungs(schedule.epochs, first)
 
@@ -223,12 +225,11 @@ class _Run:
 
     def _pass(self, group: Sequence[_Live], epoch: int, rate: float, steps: int | None = None) -> np.ndarray:
         """Train members for an epoch (or `steps` of it); returns mean losses (members,)."""
-        rows = [group[min(i, len(group) - 1)] for i in range(self.group)]  # an incomplete group is filled up
-        designs = [item.member.design for item in rows]
+        rows = self._filled(group)
         rates = [rate if rate == 0.0 else item.member.learning_rate or rate for item in rows]
         seeds = np.array([[epoch * 100_003, item.member.seed] for item in rows], np.int32)
         tensors = engine.Group(
-            engine.formats_of(self.topology, designs),
+            self._formats_of(rows),
             stacked([item.masks for item in rows]),
             tf.constant(seeds),
             tf.constant(rates, tf.float32),
@@ -246,8 +247,8 @@ class _Run:
         for values, order in self.events.pieces(self.schedule.seed, epoch, self.batch):
             order = order if steps is None else order[: steps * self.batch]
             count = int(order.shape[0]) // self.batch
-            state, losses = engine.epoch(self.plan)(
-                values, order, tf.constant(self.batch), tf.constant(done), tf.constant(total), tensors, state
+            state, losses = engine.epoch(self.plan, self.batch)(
+                values, order, tf.constant(done), tf.constant(total), tensors, state
             )
             summed, parts, done = summed + count * losses.numpy(), parts + count, done + count
             if steps is not None:
@@ -259,15 +260,28 @@ class _Run:
             item.second = {name: values[i] for name, values in second.items()}
         return (summed / max(parts, 1))[: len(group)]
 
+    def _filled(self, group: Sequence[_Live]) -> list[_Live]:
+        """A group of full size: the last member again where it is incomplete."""
+        return [group[min(i, len(group) - 1)] for i in range(self.group)]
+
+    def _formats_of(self, rows: Sequence[_Live]) -> dict:
+        """The formats of a full group as tensors; groups last for many epochs."""
+        key = tuple(item.place for item in rows)
+        if key not in self._formats:
+            designs = [item.member.design for item in rows]
+            self._formats[key] = engine.formats_of(self.topology, designs)
+        return self._formats[key]
+
     def _compare(self, group: Sequence[_Live]) -> None:
         """The members' metrics after an epoch; the best parameters are kept."""
         if not group:
             return
-        rows = [group[min(i, len(group) - 1)] for i in range(self.group)]
+        rows, count = self._filled(group), len(self.monitor.values)
         weights = [deployed(self.topology, item.parameters) for item in rows]
-        found = group_logits(self.plan, [item.member.design for item in rows], weights, self.monitor.values)
+        formats = self._formats_of(rows)
+        found = np.concatenate([group_logits(self.plan, formats, weights, piece) for piece in self.watched], axis=1)
         for item, out in zip(group, found):
-            value, item.resampled = self.monitor.metric(out)
+            value, item.resampled = self.monitor.metric(out[:count])
             sparse = self.sparse(item.member)
             if item.epoch >= sparse and (not item.best or value > max(item.metrics[sparse - 1 :])):
                 item.best, item.best_parameters = item.epoch, item.parameters

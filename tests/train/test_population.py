@@ -63,7 +63,7 @@ def test_members_that_come_later_are_not_compiled_anew():
     train(TOPOLOGY, members(8), events, SCHEDULE, population=4)
     plan = engine.Plan(TOPOLOGY, engine.families_of(TOPOLOGY, [m.design for m in members(8)]))
     assert engine.epoch.cache_info().misses == 1
-    assert engine.epoch(plan).experimental_get_tracing_count() == 1
+    assert engine.epoch(plan, 128).experimental_get_tracing_count() == 1
 
 
 def test_stochastic_members_repeat_and_differ_by_seed():
