@@ -100,6 +100,7 @@ class _Clock:
 
 def _population(problem: Problem, designs, start, settings: dict):
     from flow.train.events import Events
+    from flow.train.inference import PIECE
     from flow.train.population import Member, Monitor, train
     from flow.train.schedule import Halving, Schedule
 
@@ -110,9 +111,10 @@ def _population(problem: Problem, designs, start, settings: dict):
 
     few = problem.x_val[:MONITORED]
     truth = Truth.of(problem.y_val[:MONITORED], np.arange(len(few)))
+    truths = {n: Truth(truth.labels[:n], truth.weights[:, :n]) for n in (min(PIECE, len(few)), len(few))}
 
     def accuracy(out: np.ndarray) -> tuple[float, np.ndarray]:
-        return resampled("accuracy", out, truth, OperatingPoint((), (), 0.0))
+        return resampled("accuracy", out, truths[len(out)], OperatingPoint((), (), 0.0))
 
     marks: list[float] = []
     members = [Member(d, start, i, cost=c) for i, (d, c) in enumerate(zip(designs, _costs(problem, designs)))]

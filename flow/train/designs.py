@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Callable, Mapping, Sequence
 
 import numpy as np
@@ -14,7 +15,7 @@ from flow.train.evaluate import OperatingPoint, Truth, evaluate, resampled
 from flow.train.initial import Weights
 from flow.train.schedule import Schedule
 
-MONITORED = 20_480  # events of the validation sample on which members are compared while they train
+MONITORED = 61_440  # events of the validation sample on which members are compared while they train
 
 
 @dataclass(frozen=True)
@@ -111,10 +112,13 @@ def figures_of(row: Mapping) -> dict[str, Figure]:
 def _monitor(validation: Sample, physics: Physics, monitor):
     """What members are compared by: the task's metric on the first events of the validation sample."""
     count = min(MONITORED, len(validation.truth.labels))
-    truth = Truth(validation.truth.labels[:count], validation.truth.weights[:, :count])
+
+    @lru_cache(maxsize=2)
+    def first(events: int) -> Truth:
+        return Truth(validation.truth.labels[:events], validation.truth.weights[:, :events])
 
     def compare(out: np.ndarray) -> tuple[float, np.ndarray]:
-        return resampled(physics.maximize, out.astype(np.float64), truth, physics.point)
+        return resampled(physics.maximize, out, first(len(out)), physics.point)
 
     return monitor(np.asarray(validation.values[:count], np.float32), compare)
 

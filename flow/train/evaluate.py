@@ -5,6 +5,7 @@ difference of fixed-point numbers is exact.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -37,6 +38,11 @@ class Truth:
 
     labels: np.ndarray
     weights: np.ndarray
+
+    @cached_property
+    def float_weights(self) -> np.ndarray:
+        """The weights as float32, for products."""
+        return self.weights.astype(np.float32)
 
     @staticmethod
     def of(labels: np.ndarray, events: np.ndarray, seed: int = 0) -> "Truth":
@@ -167,7 +173,7 @@ def resampled(name: str, logits: np.ndarray, truth: Truth, point: OperatingPoint
     The resamplings are the same for all networks: the spread of the difference of two of them is the error of their
     difference, which is less than the errors of both where they err on the same events.
     """
-    weights = truth.weights.astype(np.float32)
+    weights = truth.float_weights
     match name:
         case "accuracy":
             right = np.argmax(logits, axis=1) == truth.labels

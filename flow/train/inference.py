@@ -11,8 +11,8 @@ from flow.topology import Topology
 from flow.train import engine, memory
 from flow.train.initial import Weights
 
-BATCH = 4096
-PIECE = 5 * BATCH  # events of one call: all calls have this size, so that one graph serves any number of events
+BATCH = 1024  # events whose hidden values stay in the cache
+PIECE = 20 * BATCH  # events of one call: all calls have this size, so that one graph serves any number of events
 
 
 def logits(

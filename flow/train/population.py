@@ -5,6 +5,7 @@ random numbers and schedule depend on itself alone: who else is in the populatio
 Members that finish, fail or are cut leave, and waiting ones take their place; nothing is compiled anew.
 """
 
+import itertools
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Callable, Sequence
@@ -17,7 +18,8 @@ from flow.topology import Topology
 from flow.train import engine, memory
 from flow.train.events import Events
 from flow.train.halving import cut
-from flow.train.inference import group_logits, pieces, stacked
+from flow.train.inference import group_logits, stacked
+from flow.train.inference import pieces as pieces_of
 from flow.train.parameters import STATISTICS, TRAINED, Parameters, deployed, names_of, random_parameters
 from flow.train.pruning import masks
 from flow.train.schedule import Importance, Schedule
@@ -58,7 +60,11 @@ class Trained:
 
 @dataclass(frozen=True)
 class Monitor:
-    """What members are compared by while they train: a metric on centred values (n, n_in)."""
+    """What members are compared by while they train: a metric of the logits of centred values (n, n_in).
+
+    The best epoch is found on the first `PIECE` of them, designs are cut on all. `metric` takes the logits of the
+    first events, however many.
+    """
 
     values: np.ndarray
     metric: Metric
@@ -78,7 +84,6 @@ class _Live:
     epoch: int = 0
     losses: list[float] = field(default_factory=list)
     metrics: list[float] = field(default_factory=list)
-    resampled: np.ndarray | None = None
     best: int = 0
     best_parameters: Parameters | None = None
     failed: int | None = None
@@ -120,9 +125,10 @@ def train(
         while waiting or live:
             while waiting and len(live) < most:
                 live.append(run.begin(waiting.pop(0)))
+            compiled = pool.submit(run.compile_inference, live[0])  # beside the graph of training
             list(pool.map(run.advance, run.grouped(live)))
-            if schedule.halving is not None:
-                run.halve(live)
+            compiled.result()
+            run.halve(live, pool)
             for item in [item for item in live if run.over(item)]:
                 live.remove(item)
                 done[item.place] = item.result()
@@ -145,7 +151,7 @@ class _Run:
             engine.families_of(topology, [member.design for member in members]),
             schedule.distillation if events.teacher is not None else None,
         )
-        self.watched = [] if monitor is None else list(pieces(monitor.values))
+        self.watched = [] if monitor is None else list(pieces_of(monitor.values))
         self._formats: dict[tuple[int, ...], dict] = {}
         first = max((self.sparse(member) for member in members), default=1)
         self.rungs = () if schedule.halving is None else schedule.halving.rungs(schedule.epochs, first)
@@ -169,6 +175,11 @@ class _Run:
             found += [same[i : i + self.group] for i in range(0, len(same), self.group)]
         return found
 
+    def compile_inference(self, item: _Live) -> None:
+        """Bring the graph of inference into being, unless it is there."""
+        if self.monitor is not None and not self._formats:
+            self._measured([item], pieces=1)
+
     def advance(self, group: Sequence[_Live]) -> None:
         """One epoch of some members, all at the same one."""
         schedule, epoch = self.schedule, group[0].epoch
@@ -187,14 +198,15 @@ class _Run:
         if self.monitor is not None:
             self._compare([item for item in group if item.failed is None])
 
-    def halve(self, live: Sequence[_Live]) -> None:
+    def halve(self, live: Sequence[_Live], pool: ThreadPoolExecutor) -> None:
         """Cut those members that have come to a rung and are behind."""
         for rung in self.rungs:
             there = [item for item in live if item.epoch == rung and item.failed is None]
             if len(there) > 1:
-                rows = [item.metrics[-1] for item in there], [item.resampled for item in there]
-                for i in cut(*rows, [item.member.cost for item in there], self.schedule.halving):
-                    there[i].cut = rung
+                rows = list(itertools.chain(*pool.map(self._measured, self.grouped(there))))
+                costs = [item.member.cost for item in sorted(there, key=lambda item: item.place)]
+                for i in cut(*zip(*rows), costs, self.schedule.halving):
+                    sorted(there, key=lambda item: item.place)[i].cut = rung
 
     def over(self, item: _Live) -> bool:
         patience = self.schedule.patience
@@ -274,15 +286,19 @@ class _Run:
 
     def _compare(self, group: Sequence[_Live]) -> None:
         """The members' metrics after an epoch; the best parameters are kept."""
-        if not group:
-            return
-        rows, count = self._filled(group), len(self.monitor.values)
-        weights = [deployed(self.topology, item.parameters) for item in rows]
-        formats = self._formats_of(rows)
-        found = np.concatenate([group_logits(self.plan, formats, weights, piece) for piece in self.watched], axis=1)
-        for item, out in zip(group, found):
-            value, item.resampled = self.monitor.metric(out[:count])
+        for item, (value, _) in zip(group, self._measured(group, pieces=1)):
             sparse = self.sparse(item.member)
             if item.epoch >= sparse and (not item.best or value > max(item.metrics[sparse - 1 :])):
                 item.best, item.best_parameters = item.epoch, item.parameters
             item.metrics.append(value)
+
+    def _measured(self, group: Sequence[_Live], pieces: int | None = None) -> list[tuple[float, np.ndarray]]:
+        """The metric and its resamplings of each member, on all monitored events or on some pieces of them."""
+        if not group:
+            return []
+        rows, count = self._filled(group), len(self.monitor.values)
+        weights = [deployed(self.topology, item.parameters) for item in rows]
+        formats = self._formats_of(rows)
+        parts = [group_logits(self.plan, formats, weights, piece) for piece in self.watched[:pieces]]
+        found = np.concatenate(parts, axis=1)
+        return [self.monitor.metric(out[:count]) for out in found[: len(group)]]
