@@ -7,11 +7,11 @@ import numpy as np
 from flow.cost import rtl as cost
 from flow.loop.build import model_of, project_folder
 from flow.loop.context import Context
-from flow.loop.prepare import Ground
+from flow.loop.prepare import RANGE_EVENTS, Ground
 from flow.loop.rounds import now, winners
 from flow.loop.state import Built, Round, State, prediction_error
 from flow.metrics import Figure
-from flow.store import commit, versions
+from flow.store import Step, commit, versions
 from flow.study import State as TrialState
 from flow.study import front, inside
 from flow.train.evaluate import Truth, discriminant, evaluate, set_threshold
@@ -185,11 +185,13 @@ def _counts(context: Context, state: State) -> dict[str, int]:
     built = {item.design.digest for item in state.built}
     failed = {t.design.digest for t in state.trials if t.state is TrialState.FAILED}
     failed |= {item.design.digest for item in state.built if item.failed}
-    trained = {t.design.digest for t in state.trials} - built - failed
+    cut = {t.design.digest for t in state.trials if t.reason} - built - failed
+    trained = {t.design.digest for t in state.trials} - built - failed - cut
     planned = context.task.search.rounds * context.task.search.trials
     return {
         "proposed": max(planned - len(state.trials), 0),
         "trained": len(trained),
+        "cut": len(cut),
         "built": len(built - failed),
         "failed": len(failed),
     }
@@ -260,8 +262,24 @@ def _chosen(context: Context, ground: Ground, state: State, best: Built, test: M
         },
         "by_layer": best.report.by_layer,
         "predicted_by_layer": cost.predict_by_layer(state.model, ground.topology, best.design, ground.scaling.word),
+        "ranges": _ranges(context, ground, best),
         "project": str(project_folder(context, best)),
     }
+
+
+def _ranges(context: Context, ground: Ground, item: Built) -> list[dict]:
+    """What values range over in front of each quantizer of a design, on the validation sample."""
+    from flow.train.designs import member_weights
+    from flow.train.ranges import ranges
+
+    inputs = {"weights": item.step.rsplit("/", 1)[-1], "member": item.member, "events": RANGE_EVENTS}
+
+    def compute():
+        weights = member_weights(ground.topology, Step(Path(item.step), "", {}).arrays, item.member)
+        found = ranges(ground.topology, item.design, weights, ground.validation.values[:RANGE_EVENTS])
+        return {"ranges": [row.to_json() for row in found]}, {}
+
+    return context.store.step("ranges", inputs, compute).result["ranges"]
 
 
 def _nearest(context: Context, state: State) -> dict | None:

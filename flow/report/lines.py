@@ -87,6 +87,12 @@ def _chosen(summary: Mapping, metric: str) -> list[str]:
     found = [f"chosen: {best['digest']}, {place} the budget: {said}"]
     for name, row in best["margins"].items():
         found.append(f"  {name}: {row['value']:g} of {row['limit']:g}, margin {row['margin']:g}")
+    worst = max(best.get("ranges") or (), key=lambda row: row["saturated"], default=None)
+    if worst and worst["saturated"] > 0:
+        place = " ".join(dict.fromkeys((worst["layer"], worst["part"])))
+        found.append(
+            f"  most saturated: {place}, {worst['saturated']:.2%} of the values beyond {worst['format']} (measured)"
+        )
     if best.get("test"):
         found.append(
             f"  on the test sample: {figure(best['test']['accuracy'])}, {figure(best['test']['signal_efficiency'])}"

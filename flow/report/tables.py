@@ -157,6 +157,35 @@ def layer_formats(result: dict) -> Table | None:
     return Table("Number types in the firmware", ("layer", *(label(key) for key in keys)), body)
 
 
+def ranges(result: dict) -> Table | None:
+    """What values range over in front of each quantizer, and how many of them it saturates."""
+    rows = []
+    for row in at(result, "chosen", "ranges") or ():
+        needed, integer = row.get("integer_needed"), row.get("integer")
+        short_of = needed is not None and integer is not None and needed > integer
+        rows.append(
+            (
+                Cell(f"{row.get('layer')}" if row.get("part") == "input" else f"{row.get('layer')} {row.get('part')}"),
+                Cell(short(row.get("format"))),
+                Cell(f"{number(row.get('low'))} to {number(row.get('high'))}", number=True),
+                Cell(f"{number(row.get('smallest'))} to {number(row.get('largest'))}", number=True),
+                Cell(percent(value(row.get("saturated"))), number=True),
+                Cell(
+                    ABSENT if integer is None else f"{integer} of {needed}" if short_of else str(integer), number=True
+                ),
+            )
+        )
+    header = (
+        "quantizer",
+        "format",
+        "holds",
+        "seen (measured, validation)",
+        "saturated",
+        "integer bits, of those needed",
+    )
+    return Table("What values range over, and what saturates", header, tuple(rows)) if rows else None
+
+
 def physics(result: dict, sample: str) -> Table | None:
     """All figures measured on a sample ("validation" or "test") for float network, baselines and chosen design."""
     key = "figures" if sample == "validation" else "test"

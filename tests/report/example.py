@@ -130,7 +130,7 @@ def example() -> dict:
             for bits, lut, signal in ((6, 27621, 0.712), (4, 14210, 0.701), (2, 4120, 0.641))
         ],
         "rounds": rounds,
-        "trials": {"proposed": 640, "trained": 80, "built": 10, "failed": 1},
+        "trials": {"proposed": 640, "trained": 50, "cut": 30, "built": 10, "failed": 1},
         "points": points,
         "front": front,
         "chosen": _chosen(chosen),
@@ -238,7 +238,27 @@ def _chosen(point: dict) -> dict:
         },
         "by_layer": {name: {"lut": round(s * lut), "ff": round(0.4 * s * lut), "dsp": 0} for name, s in shares.items()},
         "predicted_by_layer": {name: {"lut": 0.97 * s * lut} for name, s in shares.items()},
+        "ranges": [
+            _range("input", "input", "quantized_bits(6,2,0,alpha=1)", 4.0, 5.25, 0.0031, 2, 3),
+            _range("fc0", "activation", "quantized_relu(4,1)", 2.0, 1.75, 0.0, 1, 1),
+            _range("fc0", "kernel", "ternary(alpha=0.5,threshold=0.25)", 0.5, 0.9, 0.02, None, None),
+        ],
         "project": "hls_projects/jets/" + point["digest"],
+    }
+
+
+def _range(layer, part, form, high, largest, saturated, integer, needed) -> dict:
+    return {
+        "layer": layer,
+        "part": part,
+        "format": form,
+        "low": 0.0 if "relu" in form else -high,
+        "high": high,
+        "smallest": -largest,
+        "largest": largest,
+        "saturated": saturated,
+        "integer": integer,
+        "integer_needed": needed,
     }
 
 

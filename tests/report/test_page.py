@@ -279,6 +279,16 @@ def test_rounds_stand_side_by_side(result):
     assert [cell.text for cell in tables.calibration(result).rows[0]] == ["LUT", "1", "products", "1.12", "1.31"]
 
 
+def test_ranges_tell_what_saturates(result):
+    table = tables.ranges(result)
+    rows = {row[0].text: [cell.text for cell in row] for row in table.rows}
+    assert set(rows) == {"input", "fc0 activation", "fc0 kernel"}
+    assert "0.3" in rows["input"][4] and rows["input"][5] == "2 of 3"
+    assert rows["fc0 activation"][5] == "1"
+    del result["chosen"]["ranges"]
+    assert tables.ranges(result) is None
+
+
 def test_blocks_that_are_no_layers_are_listed(result):
     changed = copy.deepcopy(result)
     changed["chosen"]["by_layer"]["registers"] = {"lut": 3, "ff": 40}
