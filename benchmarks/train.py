@@ -19,12 +19,12 @@ import numpy as np
 
 sys.path[:0] = [str(Path(__file__).parent / "training"), str(Path(__file__).parent / "peers")]
 
-from environment import REQUIREMENTS, python_of  # noqa: E402
-from problem import BATCH, NETWORKS, Problem, best_under, designs, digits, jets  # noqa: E402
+from environment import REQUIREMENTS, python_of
+from problem import BATCH, NETWORKS, Problem, best_under, designs, digits, jets
 
-from flow.errors import FlowError  # noqa: E402
-from flow.store import versions  # noqa: E402
-from flow.train.parameters import deployed  # noqa: E402
+from flow.errors import FlowError
+from flow.store import versions
+from flow.train.parameters import deployed
 
 HERE = Path(__file__).parent
 EVENTS = 500_000  # of the comparison by epoch
@@ -75,7 +75,7 @@ def _network(name: str, options, folder: Path) -> dict:
     found = {"epochs": epochs, "batch": BATCH[name], "events": len(problem.y_train), "methods": rows}
     if name == "dense" and not options.quick:
         found["by_epoch"] = _by_epoch(problem, folder, shared, chosen)
-    found["floor"] = _floor(problem)
+    found["floor"] = _floor(problem, run("products", "products"))
     if options.peers:
         rows |= _peers(problem, options, epochs, folder)
     return found
@@ -94,9 +94,9 @@ def _by_epoch(problem: Problem, folder: Path, shared: dict, chosen: list[dict]) 
     }
 
 
-def _floor(problem: Problem) -> dict:
+def _floor(problem: Problem, products: dict) -> dict:
     """What the multiply-adds alone take: three products for each (forward, and both gradients), at the speed at which
-    this machine multiplies large matrices."""
+    this machine multiplies large matrices; and what the same products take in the shapes that they have here."""
     import tensorflow as tf
 
     size, times = 2048, []
@@ -111,6 +111,7 @@ def _floor(problem: Problem) -> dict:
         "gflops": speed / 1e9,
         "mflop_per_event": operations / 1e6,
         "seconds_per_epoch": operations * len(problem.y_train) / speed,
+        "products_seconds_per_epoch": products["epoch_seconds"],
     }
 
 

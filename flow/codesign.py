@@ -7,10 +7,10 @@ inputs are the same: run again after any interruption, it goes on where it was.
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from enum import Enum
 from pathlib import Path
-from typing import Callable
 
 from flow.cost.rtl import prior
 from flow.errors import BadInput, BudgetMissed

@@ -3,8 +3,9 @@
 import hashlib
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Mapping, Union
+from typing import Union
 
 from flow.formats import ACTIVATIONS_OF, BIASES, INPUTS, KERNELS, Format, parse
 from flow.topology import INPUT, Merge, Pool, Topology, Weighted, accumulator_bits
@@ -174,5 +175,3 @@ def _enclosing(read: list[ValueFormat], summed: int) -> ValueFormat:
 
 def _mean_format(data: ValueFormat, size: int) -> Exact:
     return Exact(data.bits + math.ceil(math.log2(size)), data.integer, data.signed)
-
-

@@ -5,11 +5,11 @@ and other tools can read it, and can be lost without loss.
 """
 
 import warnings
+from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Mapping, Sequence
 
 from flow.design import Design
 from flow.errors import Storage

@@ -33,10 +33,9 @@ def test_an_interrupted_step_leaves_nothing(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         Store(tmp_path).step("s", {}, broken)
     assert Store(tmp_path).find("s", {}) is None
-    with pytest.raises(RuntimeError):
-        with replacing_folder(tmp_path / "steps" / "x") as folder:
-            (folder / "half").write_text("half")
-            raise RuntimeError
+    with pytest.raises(RuntimeError), replacing_folder(tmp_path / "steps" / "x") as folder:
+        (folder / "half").write_text("half")
+        raise RuntimeError
     assert not list((tmp_path / "steps").glob("*x*"))
 
 
@@ -73,10 +72,8 @@ def test_a_lock_sweeps_what_a_killed_run_left(tmp_path):
 
 
 def test_locked_error_is_a_flow_error(tmp_path):
-    with locked(tmp_path):
-        with pytest.raises(FlowError):
-            with locked(tmp_path):
-                pass
+    with locked(tmp_path), pytest.raises(FlowError), locked(tmp_path):
+        pass
 
 
 def test_large_arrays_stay_in_their_files(tmp_path, monkeypatch):

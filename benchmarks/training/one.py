@@ -1,6 +1,6 @@
 """One method of the training benchmark in a process of its own, so that time and memory are its own.
 
-`python one.py METHOD NETWORK DATA SETTINGS OUT`: METHOD is "float", "qkeras" or "population"; SETTINGS and OUT
+`python one.py METHOD NETWORK DATA SETTINGS OUT`: METHOD is "float", "qkeras", "population" or "products"; SETTINGS and OUT
 are JSON files.
 """
 
@@ -86,6 +86,49 @@ def qkeras(problem: Problem, settings: dict, out: Path) -> dict:
     }
 
 
+def products(problem: Problem, settings: dict, out: Path) -> dict:
+    """The products of layers and of both their gradients alone, in groups as training has them: what is left of an
+    epoch when all else is free."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    import tensorflow as tf
+
+    from flow.topology import Dense
+    from flow.train import memory
+
+    rng, batch, group = np.random.default_rng(0), BATCH[problem.name], memory.GROUP
+    shapes = []  # (events or positions, terms, sums) of each product
+    for layer in problem.topology.weighted:
+        positions = 1 if isinstance(layer, Dense) else int(np.prod(layer.shape[:-1]))
+        shapes.append((batch * positions, layer.terms, layer.shape[-1]))
+
+    def tensor(*shape: int):
+        return tf.constant(rng.normal(size=(group, *shape)), tf.float32)
+
+    kernels = [tensor(n, m) for _, n, m in shapes]
+    values, sums = [tensor(rows, n) for rows, n, _ in shapes], [tensor(rows, m) for rows, _, m in shapes]
+    steps = len(problem.y_train) // batch
+
+    @tf.function(jit_compile=True)
+    def epoch(values, sums, kernels):
+        def body(k, values, sums, kernels):  # every result goes on, or it would not be computed
+            gradients = [tf.matmul(v, s, transpose_a=True) for v, s in zip(values, sums)]
+            forth = [tf.matmul(v, kernel) for v, kernel in zip(values, kernels)]
+            back = [tf.matmul(s, kernel, transpose_b=True) for s, kernel in zip(sums, kernels)]
+            return k + 1, back, forth, [kernel + g for kernel, g in zip(kernels, gradients)]
+
+        return tf.while_loop(lambda k, *_: k < steps, body, (0, values, sums, kernels))[3]
+
+    workers = memory.workers(problem.topology, group, batch)
+    with ThreadPoolExecutor(workers) as pool:
+        times = []
+        for _ in range(4):
+            begun = time.perf_counter()
+            list(pool.map(lambda _: epoch(values, sums, kernels)[0].numpy(), range(workers)))
+            times.append(time.perf_counter() - begun)
+    return {"epoch_seconds": min(times) / group / workers}
+
+
 class _Clock:
     """The moments at which epochs ended."""
 
@@ -151,7 +194,7 @@ def _start(settings: dict) -> dict:
         return dict(stored)
 
 
-METHODS = {"float": train_float, "population": population, "qkeras": qkeras}
+METHODS = {"float": train_float, "population": population, "qkeras": qkeras, "products": products}
 
 if __name__ == "__main__":
     main()

@@ -1,6 +1,7 @@
 """After the rounds: the chosen design, the test sample (opened once, here), and everything that the page shows."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 

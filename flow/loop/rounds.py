@@ -1,8 +1,8 @@
 """One round of the loop: propose, train, shortlist, train long, trace, choose, build, verify, synthesise, calibrate."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Sequence
 
 from flow.cost import costs
 from flow.cost import rtl as cost
@@ -188,7 +188,11 @@ def _reason(row: dict) -> str:
     """Why a member was not trained to the end; empty where it was."""
     if row["failed"]:
         return f"the loss or the weights were no numbers any more in epoch {row['failed']}"
-    return f"cut after epoch {row['cut']}: another design is better beyond the noise and costs no more" if row["cut"] else ""
+    return (
+        f"cut after epoch {row['cut']}: another design is better beyond the noise and costs no more"
+        if row["cut"]
+        else ""
+    )
 
 
 def _origin(context: Context, ground: Ground, state: State, design: Design) -> Origin:

@@ -5,7 +5,7 @@ of networks or tools. The same arguments give the same proposals.
 """
 
 import difflib
-from typing import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from flow.errors import BadInput
 from flow.search import neighbours, nsga2, random, tpe

@@ -1,8 +1,8 @@
 """Which designs are worth a synthesis: those likely to be the best inside the budget, and one that teaches."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import erf, exp, pi, sqrt
-from typing import Mapping, Sequence
 
 from flow.metrics import Figure
 

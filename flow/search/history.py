@@ -1,7 +1,7 @@
 """What a strategy may know of the past, and the way from there through Optuna's samplers."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Mapping, Sequence
 
 
 @dataclass(frozen=True)

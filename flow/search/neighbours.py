@@ -4,7 +4,8 @@ Choices stand in order of cost, so a step up buys precision and a step down pays
 spends its trials where the budget lies, not along the whole front.
 """
 
-from typing import TYPE_CHECKING, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from flow.search.history import Past
 

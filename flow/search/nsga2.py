@@ -1,6 +1,6 @@
 """NSGA-II (Deb et al., IEEE TEC 6 (2002) 182) with constraint domination, by Optuna."""
 
-from typing import Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from flow.search.history import Past, ask
 

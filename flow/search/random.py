@@ -1,6 +1,6 @@
 """Random search: every unseen design is as likely as any other. The line that others must beat."""
 
-from typing import Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from flow.search.history import Past, ask
 

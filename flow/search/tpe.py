@@ -1,7 +1,7 @@
 """Tree-structured Parzen estimators, multi-objective and constrained (Ozaki et al., JAIR 73 (2022) 1209), by Optuna."""
 
 import warnings
-from typing import Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from flow.search.history import Past, ask
 

@@ -1,9 +1,9 @@
 """What one tool said of one project at one stage, as a typed record. None is what the tool didn't say."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from enum import Enum
-from typing import Mapping
 
 from flow.errors import BadInput
 

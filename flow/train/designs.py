@@ -1,9 +1,9 @@
 """Training of designs as steps: what goes in, what comes out, nothing of the loop."""
 
 import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Callable, Mapping, Sequence
 
 import numpy as np
 

@@ -5,9 +5,10 @@ compiles once, however many designs it trains.
 """
 
 import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Mapping, NamedTuple, Sequence
+from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -102,7 +103,7 @@ def _rank(topology: Topology, name: str) -> int:
     )()
 
 
-@lru_cache(maxsize=None)
+@cache
 def infer(plan: Plan, batch: int):
     """Compiled inference: (x (batches * batch, n_in), formats, weights by layer) → logits (members, events, classes)."""
     kinds = dict(plan.families)
@@ -121,7 +122,7 @@ def infer(plan: Plan, batch: int):
     return run
 
 
-@lru_cache(maxsize=None)
+@cache
 def epoch(plan: Plan, batch: int):
     """One compiled pass of Adam over a group: (events, order, first step, steps of all epochs, group, state) → state,
     mean losses (members,). `events`: tensors of values, labels[, teacher's logits]; see `_step` for the state."""

@@ -1,6 +1,6 @@
 """Events on their way into a graph: from memory where they fit, from memory-mapped files where they don't."""
 
-from typing import Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import tensorflow as tf

@@ -5,7 +5,7 @@ one matrix product over the values under its window, so that a member's sums nev
 """
 
 import itertools
-from typing import Callable, Mapping
+from collections.abc import Callable, Mapping
 
 import tensorflow as tf
 

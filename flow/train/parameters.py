@@ -1,6 +1,6 @@
 """What a network's training state holds, and the weights that are deployed of it."""
 
-from typing import Mapping
+from collections.abc import Mapping
 
 import numpy as np
 

@@ -6,9 +6,9 @@ Members that finish, fail or are cut leave, and waiting ones take their place; n
 """
 
 import itertools
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -202,11 +202,12 @@ class _Run:
         """Cut those members that have come to a rung and are behind."""
         for rung in self.rungs:
             there = [item for item in live if item.epoch == rung and item.failed is None]
-            if len(there) > 1:
-                rows = list(itertools.chain(*pool.map(self._measured, self.grouped(there))))
-                costs = [item.member.cost for item in sorted(there, key=lambda item: item.place)]
-                for i in cut(*zip(*rows), costs, self.schedule.halving):
-                    sorted(there, key=lambda item: item.place)[i].cut = rung
+            there.sort(key=lambda item: item.place)
+            if len(there) < 2:
+                continue
+            values, resampled = zip(*itertools.chain(*pool.map(self._measured, self.grouped(there))))
+            for i in cut(values, resampled, [item.member.cost for item in there], self.schedule.halving):
+                there[i].cut = rung
 
     def over(self, item: _Live) -> bool:
         patience = self.schedule.patience

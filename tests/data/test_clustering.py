@@ -5,9 +5,9 @@ import pytest
 
 pytest.importorskip("numba", reason="jet finding is compiled by numba, of the extra 'generate'")
 
-from flow.data.clustering import groom, leading_jets  # noqa: E402
-from flow.data.features import FEATURES  # noqa: E402
-from flow.data.observables import correlators, event_features, jet_features  # noqa: E402
+from flow.data.clustering import groom, leading_jets
+from flow.data.features import FEATURES
+from flow.data.observables import correlators, event_features, jet_features
 
 EVENTS = range(25)
 

@@ -2,7 +2,7 @@ import pytest
 
 numba = pytest.importorskip("numba", reason="of the extra 'generate'")
 
-from flow.data.compiled import compiled  # noqa: E402
+from flow.data.compiled import compiled
 
 
 def test_a_folder_that_can_not_be_written_costs_the_cache_only(monkeypatch):

@@ -8,7 +8,7 @@ from weights import example_weights
 
 tf = pytest.importorskip("tensorflow")
 
-from flow.formats import (  # noqa: E402
+from flow.formats import (
     Binary,
     Fixed,
     HalfUpBits,
@@ -24,14 +24,14 @@ from flow.formats import (  # noqa: E402
     TruncatedBits,
     TruncatedRelu,
 )
-from flow.topology import Scale, Topology  # noqa: E402
-from flow.train import qkeras_model  # noqa: E402
-from flow.train.events import Events  # noqa: E402
-from flow.train.inference import logits  # noqa: E402
-from flow.train.parameters import deployed, from_weights, random_parameters  # noqa: E402
-from flow.train.population import Member, train  # noqa: E402
-from flow.train.ranges import hidden_values  # noqa: E402
-from flow.train.schedule import Schedule  # noqa: E402
+from flow.topology import Scale, Topology
+from flow.train import qkeras_model
+from flow.train.events import Events
+from flow.train.inference import logits
+from flow.train.parameters import deployed, from_weights, random_parameters
+from flow.train.population import Member, train
+from flow.train.ranges import hidden_values
+from flow.train.schedule import Schedule
 
 EACH = pytest.mark.parametrize("topology", NETWORKS.values(), ids=NETWORKS.keys())
 
@@ -58,6 +58,7 @@ def test_the_float_network_is_the_exact_one(topology: Topology):
     np.testing.assert_allclose(own, hidden_values(topology, weights, values)[topology.output], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 @EACH
 def test_training_lowers_the_loss(topology: Topology):
     rng = np.random.default_rng(0)
@@ -116,7 +117,10 @@ RELUS = (Relu(3, 1), Relu(4, 1, 1.5), TruncatedRelu(4, 1), HalfUpRelu(3, 1), Rel
 LINEARS = (Fixed(4, 1), Fixed(4, 1, symmetric=True), TruncatedBits(5, 1), HalfUpBits(4, 1), Ternary(-1), Binary(-1))
 
 
-@pytest.mark.parametrize("name", ["dense", "conv1d same, stride 2", "conv2d valid", "depthwise", "scale", "residual"])
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("conv1d same, stride 2", "conv2d valid", "residual")]
+
+
+@pytest.mark.parametrize("name", ["dense", "depthwise", "scale", *SLOW])
 def test_every_kind_of_format_in_one_population(name: str):
     topology = NETWORKS[name]
     scaling = example_scaling(topology)

@@ -5,7 +5,7 @@ import pytest
 
 tf = pytest.importorskip("tensorflow")
 
-from flow.train.events import Events  # noqa: E402
+from flow.train.events import Events
 
 
 def taken(events: Events, epoch: int, batch: int = 10) -> list[int]:

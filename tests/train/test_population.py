@@ -7,14 +7,14 @@ from networks import NETWORKS
 
 tf = pytest.importorskip("tensorflow")
 
-from flow.errors import BadInput  # noqa: E402
-from flow.formats import Fixed, StochasticTernary, Ternary  # noqa: E402
-from flow.train import memory, population  # noqa: E402
-from flow.train.events import Events  # noqa: E402
-from flow.train.inference import logits  # noqa: E402
-from flow.train.parameters import deployed, random_parameters  # noqa: E402
-from flow.train.population import Member, Monitor, train  # noqa: E402
-from flow.train.schedule import Distillation, Halving, Importance, Pruning, Schedule  # noqa: E402
+from flow.errors import BadInput
+from flow.formats import Fixed, StochasticTernary, Ternary
+from flow.train import memory, population
+from flow.train.events import Events
+from flow.train.inference import logits
+from flow.train.parameters import deployed, random_parameters
+from flow.train.population import Member, Monitor, train
+from flow.train.schedule import Distillation, Halving, Importance, Pruning, Schedule
 
 TOPOLOGY = NETWORKS["dense"]
 SCHEDULE = Schedule(4, 128, 1e-2, 7)

@@ -38,7 +38,9 @@ ACTIVATIONS = {
     for function, kinds in ACTIVATIONS_OF.items()
 }
 GRIDS = [form for kind in INPUTS for form in FORMATS[kind] if not form.auto]
-MODES = pytest.mark.parametrize("compiled", [False, True], ids=["eager", "compiled"])
+MODES = pytest.mark.parametrize(
+    "compiled", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["eager", "compiled"]
+)
 
 
 def with_gradient(function, x: np.ndarray, compiled: bool, weights=None) -> tuple[np.ndarray, np.ndarray]:
@@ -95,7 +97,7 @@ def test_kernels_are_those_of_qkeras(kind, compiled):
 SHAPES = [(7,), (5, 4), (3, 5, 4), (3, 3, 4, 5), (3, 3, 4, 1)]
 
 
-@pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["eager", "compiled"])
+@MODES
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_scales_from_the_values_are_those_of_qkeras(shape, compiled):
     """One axis: a factor for each channel; (3, 3, 4, 1): a depthwise kernel, which QKeras gives one scale."""
