@@ -108,7 +108,7 @@ def infer(plan: Plan, batch: int):
     """Compiled inference: (x (batches * batch, n_in), formats, weights by layer) → logits (members, events, classes)."""
     kinds = dict(plan.families)
 
-    @tf.function(jit_compile=True)
+    @tf.function(jit_compile=True, autograph=False)
     def run(x, formats, weights):
         def sums(layer: Layer, values: tf.Tensor) -> tf.Tensor:
             kernel, bias = weights[layer.name]
@@ -128,7 +128,7 @@ def epoch(plan: Plan, batch: int):
     mean losses (members,). `events`: tensors of values, labels[, teacher's logits]; see `_step` for the state."""
     step = _step(plan)
 
-    @tf.function(jit_compile=True)
+    @tf.function(jit_compile=True, autograph=False)
     def run(events, order, first_step, total, group, state):
         steps = tf.shape(order)[0] // batch
         losses = tf.zeros_like(group.rate)

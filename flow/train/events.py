@@ -12,11 +12,11 @@ class Events:
     """Centred values (n, n_in), labels (n,) and, for distillation, a teacher's logits (n, classes).
 
     `values` may be anything that gives rows for a slice, a memory-mapped array for one. Above `limit` bytes
-    they are read in pieces: blocks of events in random order, shuffled inside a piece.
+    (`IN_MEMORY`) they are read in pieces: blocks of events in random order, shuffled inside a piece.
     """
 
-    def __init__(self, values, labels: np.ndarray, teacher: np.ndarray | None = None, limit: int = IN_MEMORY):
-        self.values, self.labels, self.teacher, self.limit = values, labels, teacher, limit
+    def __init__(self, values, labels: np.ndarray, teacher: np.ndarray | None = None, limit: int | None = None):
+        self.values, self.labels, self.teacher, self.limit = values, labels, teacher, limit or IN_MEMORY
         self._held: tuple[tf.Tensor, ...] | None = None
 
     def __len__(self) -> int:
