@@ -116,8 +116,8 @@ def products(problem: Problem, settings: dict, out: Path) -> dict:
         def body(k, values, sums, kernels):  # every result goes on, or it would not be computed
             gradients = [tf.matmul(v, s, transpose_a=True) for v, s in zip(values, sums)]
             forth = [tf.matmul(v, kernel) for v, kernel in zip(values, kernels)]
-            back = [tf.matmul(s, kernel, transpose_b=True) for s, kernel in zip(sums, kernels)]
-            return k + 1, back, forth, [kernel + g for kernel, g in zip(kernels, gradients)]
+            back = [tf.matmul(s, kernel, transpose_b=True) for s, kernel in zip(sums[1:], kernels[1:])]
+            return k + 1, values[:1] + back, forth, [kernel + g for kernel, g in zip(kernels, gradients)]
 
         return tf.while_loop(lambda k, *_: k < steps, body, (0, values, sums, kernels))[3]
 
