@@ -109,8 +109,20 @@ def _front(result: dict) -> Section:
     return _section(
         "front", "Front",
         _picture(caption, figures.front(result), missing, physics=True),
+        _cut(result),
         _table(tables.built(result), "No design has been built yet."),
     )  # fmt: skip
+
+
+def _cut(result: dict) -> Text | None:
+    """What the points of designs that were not trained to the end show."""
+    count = value(at(result, "trials", "cut"))
+    if not count:
+        return None
+    return Text(
+        f"{count:.0f} designs were cut in training, since another one was better beyond the noise and cost no more: their"
+        f" points show the {label(result.get('metric'))} that they had by then."
+    )
 
 
 def _design(result: dict) -> Section:
