@@ -58,7 +58,7 @@ test: $(TEST) ## run all tests
 	$(PYTEST)
 
 check: $(TEST) ## run the fast tests
-	$(PYTEST) -m "not slow"
+	$(PYTEST) -m "not slow" -n auto
 
 clean: ## remove what the tasks have made
 	rm -rf hls_projects

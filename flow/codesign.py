@@ -129,7 +129,9 @@ def _trace_baselines(context: Context, ground: Ground, state: State):
     rows = []
     for member, (name, design) in enumerate(baseline_designs(ground).items()):
         row = step.result["members"][member]
-        if not row["failed"]:
+        if row["failed"]:
+            context.say(f"  {name}: left out, its loss or weights were no numbers any more in epoch {row['failed']}")
+        else:
             rows.append((design, name, member, figures_of(row["figures"])))
     return trace_all(context, ground, state.model, 0, step, rows)
 

@@ -157,11 +157,12 @@ def _check_form(where: str, form: Format | None, kinds: tuple[str, ...]) -> None
 
 
 def _sum_format(terms: int, data: ValueFormat, part: LayerDesign) -> Exact:
-    bits = accumulator_bits(terms, data.width, part.kernel.width)
+    """A type that holds every sum, whatever the weights are, and its bias."""
     fraction = data.fraction + part.kernel.fraction
-    if part.bias is not None:
-        fraction = max(fraction, part.bias.fraction)
-    return Exact(bits, bits - 1 - fraction)
+    integer = accumulator_bits(terms, data.width, part.kernel.width) - 1 - fraction
+    if part.bias is not None and (part.bias.fraction > fraction or part.bias.integer > integer):
+        fraction, integer = max(fraction, part.bias.fraction), max(integer, part.bias.integer) + 1
+    return Exact(1 + integer + fraction, integer)
 
 
 def _enclosing(read: list[ValueFormat], summed: int) -> ValueFormat:

@@ -17,6 +17,8 @@ from flow.topology import Layer, Scale, Topology, Weighted
 
 _WIDTH = re.compile(r"^\s*(\w+)\s*(?:\(\s*(\d+)\s*\))?\s*$")
 _PARTS = ("kernel", "bias", "activation", "keep")
+# Where a task says the formats behind each activation function.
+_FUNCTION_KEYS = {"activation": "relu", "tanh": "tanh", "sigmoid": "sigmoid", "linear": "linear"}
 
 
 @dataclass(frozen=True)
@@ -86,8 +88,15 @@ def check_space(space: Space, topology: Topology, path: Path) -> None:
     for key, options in _written(space, topology).items():
         if not options:
             raise BadInput(f"{path}: space: {key} has no choice")
+        shown = [f"{option:g}" if isinstance(option, float) else str(option).replace(" ", "") for option in options]
+        twice = next((text for text in shown if shown.count(text) > 1), None)
+        if twice is not None:
+            raise BadInput(f"{path}: space: {key} lists {twice} twice")
     for _ in formats(space, topology, path):
         pass
+    for name, function in _FUNCTION_KEYS.items():  # also where the network has no such layer
+        for text in getattr(space, name):
+            _read(text, name, ACTIVATIONS_OF[function], np.ones(1), path)
 
 
 def formats(space: Space, topology: Topology, path: Path) -> Iterator[tuple[str, str, str, Format]]:
@@ -165,7 +174,7 @@ def _lacks(topology: Topology, layer: Layer, part: str) -> str:
 def _written(space: Space, topology: Topology) -> dict[str, tuple]:
     """Parameter name → choices as the task writes them."""
     found: dict[str, tuple] = {"input": space.input}
-    by_function = {"relu": space.activation, "tanh": space.tanh, "sigmoid": space.sigmoid, "linear": space.linear}
+    by_function = {function: getattr(space, key) for key, function in _FUNCTION_KEYS.items()}
     for layer in topology.designed:
         own = space.layers.get(layer.name)
         for part in _parts(topology, layer):

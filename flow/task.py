@@ -102,7 +102,8 @@ class Data(_Part):
     @field_validator("word")
     @classmethod
     def _word(cls, value: str) -> str:
-        if not isinstance(parse(value), Fixed):
+        form = parse(value)
+        if not isinstance(form, Fixed) or form != Fixed(form.bits, form.integer):
             raise ValueError("allowed: quantized_bits(bits,integer)")
         return value
 
@@ -202,7 +203,7 @@ class Train(_Part):
     distillation: Annotated[float, Field(ge=0, le=1)] = Field(
         0.0, description="Share of the float network's answers in the loss of designs; 0 = labels alone."
     )
-    temperature: float = Field(2.0, gt=0, description="Temperature of the distillation.")
+    temperature: float = Field(2.0, ge=0.1, le=100, allow_inf_nan=False, description="Temperature of the distillation.")
     fold_batchnorm: bool = Field(True, description="Fold a batch normalization into the layer in front of it.")
 
 

@@ -18,15 +18,13 @@ FOLLOWED: dict[str, tuple[str, ...]] = {
     "sigmoid": ("quantized_sigmoid",),
 }
 
-WEIGHTS = ("kernel", "bias")
-
 
 def check_form(role: str, form: Format) -> None:
     """Raise ValueError, by name, for a format that firmware does not follow in `role`, one of `FOLLOWED`.
 
-    Weights are constants in firmware, whatever their scale was; data is quantized there, by a fixed scale.
+    Kernels are constants in firmware, whatever their scale was; data is quantized there, by a fixed scale.
     """
     if form.kind not in FOLLOWED[role]:
         raise ValueError(f"{form}: firmware does not follow it for {role}; it follows {', '.join(FOLLOWED[role])}")
-    if role not in WEIGHTS and form.auto:
+    if role != "kernel" and form.auto:
         raise ValueError(f"{form}: firmware does not follow a scale that depends on the data; alpha=1 is followed")

@@ -260,7 +260,14 @@ def train_baselines(context: Context, ground: Ground) -> Step:
 
 def _train_float(context: Context, topology: Topology, data: Step, physics: Physics) -> Step:
     bare = Ground(topology, data, data, None, physics)
-    return train_on(context, bare, "float", [None], [RANDOM], context.task.train.float_epochs)
+    step = train_on(context, bare, "float", [None], [RANDOM], context.task.train.float_epochs)
+    failed = step.result["members"][0]["failed"]
+    if failed:
+        raise BadInput(
+            f"{context.path}: train.learning_rate: {context.task.train.learning_rate:g} is too high: the loss or the"
+            f" weights of the float network were no numbers any more in epoch {failed}"
+        )
+    return step
 
 
 def range_samples(topology: Topology, data: Step, weights) -> dict[str, np.ndarray]:

@@ -1,5 +1,6 @@
 """Events on their way into a graph: from memory where they fit, from memory-mapped files where they don't."""
 
+import threading
 from collections.abc import Iterator
 
 import numpy as np
@@ -18,9 +19,16 @@ class Events:
     def __init__(self, values, labels: np.ndarray, teacher: np.ndarray | None = None, limit: int | None = None):
         self.values, self.labels, self.teacher, self.limit = values, labels, teacher, limit or IN_MEMORY
         self._held: tuple[tf.Tensor, ...] | None = None
+        self._lock = threading.Lock()  # groups ask from several threads
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def piece_bytes(self) -> int:
+        """Bytes that everyone who reads pieces holds for himself: none where all events are held in memory."""
+        row = int(np.prod(self.values.shape[1:])) * 4
+        return 0 if len(self) * row <= self.limit else 2 * self.limit
 
     def steps(self, batch: int) -> int:
         """Steps of one epoch; events that fill no batch are left out."""
@@ -32,7 +40,8 @@ class Events:
         rng = np.random.default_rng([seed, epoch])
         sizes = self._sizes(batch)
         if len(sizes) == 1:
-            self._held = self._held or self._tensors([slice(0, len(self))])
+            with self._lock:
+                self._held = self._held or self._tensors([slice(0, len(self))])
             yield self._held, _order(rng, len(self), batch)
             return
         blocks = rng.permutation(len(self) // batch)

@@ -19,7 +19,7 @@ def logits(
     topology: Topology, designs: Sequence[Design | None], weights: Sequence[Weights], values
 ) -> Iterator[np.ndarray]:
     """Logits (n, classes), network by network, of deployed weights for centred values (n, n_in)."""
-    size = memory.group_size(topology, len(designs), BATCH)
+    size = max(1, min(memory.wanted(len(designs)), memory.fitting(topology, BATCH)))
     plan = engine.Plan(topology, engine.families_of(topology, designs))
     for start in range(0, len(designs), size):
         chosen = [min(start + i, len(designs) - 1) for i in range(size)]

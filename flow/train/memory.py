@@ -2,6 +2,7 @@
 
 import math
 import os
+from pathlib import Path
 
 import tensorflow as tf
 
@@ -14,16 +15,20 @@ COPIES = 4  # tensors of each layer's size that a step holds: values, sums, and 
 
 
 def group_size(topology: Topology, members: int, batch: int) -> int:
-    """Members of a group. It depends on network, batch and memory, never on the number of cores, so that the same
-    task gives the same figures on any machine that holds it. Raises BadInput where not one member fits."""
-    free = _free_memory() * SHARE
-    fitting = int(free // step_bytes(topology, batch))
-    if fitting < 1:
+    """Members of a group. It depends on network, batch and memory, never on the number of cores, so that
+    machines whose memory is no limit give the same figures. Raises BadInput where not one member fits."""
+    fits = fitting(topology, batch)
+    if fits < 1:
         raise BadInput(
             f"training: a step of {batch} events needs {step_bytes(topology, batch) / 1e9:.1f} GB for one design and"
-            f" {free / 1e9:.1f} GB are there; lower train.batch"
+            f" {_free_memory() * SHARE / 1e9:.1f} GB are there; lower train.batch"
         )
-    return min(wanted(members), fitting)
+    return min(wanted(members), fits)
+
+
+def fitting(topology: Topology, batch: int) -> int:
+    """Members whose steps fit into memory together."""
+    return int(_free_memory() * SHARE // step_bytes(topology, batch))
 
 
 def wanted(members: int) -> int:
@@ -31,12 +36,13 @@ def wanted(members: int) -> int:
     return members if tf.config.list_physical_devices("GPU") else min(GROUP, members)
 
 
-def workers(topology: Topology, group: int, batch: int) -> int:
-    """Groups that are trained at the same time: one a core, as memory allows; one on a GPU."""
+def workers(topology: Topology, group: int, batch: int, piece_bytes: int = 0) -> int:
+    """Groups that are trained at the same time: one a core, as memory allows; one on a GPU. `piece_bytes`: of the
+    events that each holds for itself."""
     if tf.config.list_physical_devices("GPU"):
         return 1
-    fitting = int(_free_memory() * SHARE // (group * step_bytes(topology, batch)))
-    return max(1, min(os.cpu_count() or 1, fitting))
+    fits = int(_free_memory() * SHARE // (group * step_bytes(topology, batch) + piece_bytes))
+    return max(1, min(os.cpu_count() or 1, fits))
 
 
 def step_bytes(topology: Topology, batch: int) -> int:
@@ -53,4 +59,9 @@ def _free_memory() -> float:
     """Bytes of memory that are free, those of caches among them."""
     with open("/proc/meminfo") as stream:
         fields = dict(line.split(":", 1) for line in stream)
-    return float(fields["MemAvailable"].split()[0]) * 1024
+    free = float(fields["MemAvailable"].split()[0]) * 1024
+    try:  # a container's or a batch job's own limit
+        limit, used = (Path("/sys/fs/cgroup", name).read_text().strip() for name in ("memory.max", "memory.current"))
+    except OSError:
+        return free
+    return free if limit == "max" else min(free, float(limit) - float(used))

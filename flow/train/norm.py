@@ -22,12 +22,6 @@ class Norm:
     mean: np.ndarray
     variance: np.ndarray
 
-    @staticmethod
-    def fresh(channels: int) -> "Norm":
-        """As Keras starts one: it only divides by sqrt(1 + EPSILON)."""
-        zeros, ones = np.zeros(channels, np.float32), np.ones(channels, np.float32)
-        return Norm(ones, zeros, zeros, ones)
-
     @property
     def factor(self) -> np.ndarray:
         """What it multiplies each channel by, gamma / sqrt(variance + EPSILON), float32."""

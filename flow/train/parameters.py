@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from flow.topology import Topology
+from flow.topology import Layer, Scale, Topology
 from flow.train.initial import Weights, random_weights
-from flow.train.norm import Norm, fold
+from flow.train.norm import EPSILON, Norm, fold
 
 # "<layer>.<parameter>" -> float32 array: kernel, bias, and of a normalized layer gamma, beta, mean, variance
 Parameters = dict[str, np.ndarray]
@@ -23,9 +23,9 @@ def names_of(topology: Topology, kinds: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _scales(layer) -> bool:
+def _scales(layer: Layer) -> bool:
     """Whether a layer has no kernel of its own: its factors come from its normalization."""
-    return type(layer).__name__ == "Scale"
+    return isinstance(layer, Scale)
 
 
 def random_parameters(topology: Topology, seed: int) -> Parameters:
@@ -35,8 +35,6 @@ def random_parameters(topology: Topology, seed: int) -> Parameters:
 
 def from_weights(topology: Topology, weights: Mapping) -> Parameters:
     """Parameters whose deployed weights are `weights` (layer → kernel, bias): normalizations are neutral."""
-    from flow.train.norm import EPSILON
-
     found: Parameters = {}
     for layer in topology.weighted:
         kernel, bias = weights[layer.name]

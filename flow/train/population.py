@@ -137,6 +137,15 @@ def train(
     return [done[place] for place in range(len(members))]
 
 
+def _seed_of(seed: int, member: int) -> int:
+    """The seed of a member's random draws: another one for every run and member."""
+    return (seed * 1_000_003 + member) & 0x7FFFFFFF
+
+
+def _prunes(member: Member) -> bool:
+    return member.design is not None and any(part.keep < 1.0 for _, part in member.design.layers)
+
+
 class _Run:
     """One call of `train`: the graph it needs, and what moves members on."""
 
@@ -145,7 +154,7 @@ class _Run:
         self.schedule, self.monitor = schedule, monitor
         self.batch = min(schedule.batch, len(events))
         self.group = memory.group_size(topology, len(members), self.batch)
-        self.workers = memory.workers(topology, self.group, self.batch)
+        self.workers = memory.workers(topology, self.group, self.batch, events.piece_bytes)
         self.plan = engine.Plan(
             topology,
             engine.families_of(topology, [member.design for member in members]),
@@ -158,8 +167,7 @@ class _Run:
 
     def sparse(self, member: Member) -> int:
         """The number of epochs after which a member's kernels are as sparse as its design asks."""
-        whole = member.design is None or all(part.keep == 1.0 for _, part in member.design.layers)
-        return 1 if whole else self.schedule.pruning.last_epoch(self.schedule.epochs)
+        return self.schedule.pruning.last_epoch(self.schedule.epochs) if _prunes(member) else 1
 
     def begin(self, place: int) -> _Live:
         member = self.members[place]
@@ -218,7 +226,7 @@ class _Run:
         if epoch >= self.schedule.pruning.last_epoch(self.schedule.epochs):
             return
         pruning = self.schedule.pruning
-        if pruning.importance is Importance.FISHER and epoch == 0:
+        if pruning.importance is Importance.FISHER and epoch == 0 and any(_prunes(item.member) for item in group):
             self._measure_fisher(group)
         share = pruning.share(epoch, self.schedule.epochs)
         for item in group:
@@ -240,7 +248,8 @@ class _Run:
         """Train members for an epoch (or `steps` of it); returns mean losses (members,)."""
         rows = self._filled(group)
         rates = [rate if rate == 0.0 else item.member.learning_rate or rate for item in rows]
-        seeds = np.array([[epoch * 100_003, item.member.seed] for item in rows], np.int32)
+        own = [_seed_of(self.schedule.seed, item.member.seed) for item in rows]
+        seeds = np.array([[epoch * 100_003 & 0x7FFFFFFF, seed] for seed in own], np.int32)
         tensors = engine.Group(
             self._formats_of(rows),
             stacked([item.masks for item in rows]),

@@ -28,7 +28,7 @@ def masks(
         shape = layer.kernel_shape
         keep = 1.0 if design is None or isinstance(layer, Scale) else 1.0 - share * (1.0 - design[layer.name].keep)
         size = np.abs(weights[layer.name][0])
-        if importance is Importance.FISHER and fisher is not None:
+        if importance is Importance.FISHER and fisher is not None and not isinstance(layer, Scale):
             size = parameters[f"{layer.name}.kernel"] ** 2 * fisher[f"{layer.name}.kernel"]
         old = before.get(layer.name)
         found[layer.name] = largest(size if old is None else np.where(old > 0, size, -1.0), keep).reshape(shape)

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from flow.errors import BadInput
-from flow.firmware.followed import FOLLOWED, WEIGHTS, check_form
+from flow.firmware.followed import FOLLOWED, check_form
 from flow.firmware.hls_quantizers import quantizer_stages
 from flow.formats import (
     ACTIVATIONS_OF,
@@ -24,7 +24,7 @@ from flow.formats import (
 )
 from flow.topology import INPUT
 
-DATA = [role for role in FOLLOWED if role not in WEIGHTS]
+DATA = [role for role in FOLLOWED if role != "kernel"]
 TRAINED = {"input": INPUTS, "kernel": KERNELS, "bias": BIASES, **ACTIVATIONS_OF}
 
 

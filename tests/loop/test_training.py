@@ -58,6 +58,7 @@ def test_every_training_key_reaches_the_trials(tmp_path):
         assert step["schedule"]["distillation"] is None and step["schedule"]["halving"] is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "part, keys, said",
     [
@@ -69,6 +70,11 @@ def test_every_training_key_reaches_the_trials(tmp_path):
         ("space", {"activation": ["quantized_relu_po2(4)"]}, "quantized_relu_po2"),
         ("space", {"kernel": ["quantized_bits(4,0,alpha='auto')"]}, "space: fc0.kernel"),
         ("space", {"bias": ["ternary"]}, "ternary is not for bias"),
+        ("space", {"bias": ["quantized_bits(4,0,alpha='auto_po2')"]}, "scale that depends on the data"),
+        ("space", {"tanh": ["quantized_relu(3)"]}, "space: tanh: 'quantized_relu(3)'"),
+        ("space", {"kernel": ["ternary", "ternary"]}, "space: fc0.kernel lists ternary twice"),
+        ("train", {"temperature": float("inf")}, "train.temperature: inf is not allowed"),
+        ("data", {"word": "quantized_bits(5,1,0,keep_negative=0)"}, "data.word"),
     ],
 )
 def test_what_a_task_can_not_have_is_said_before_training(tmp_path, part, keys, said):

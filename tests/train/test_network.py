@@ -340,3 +340,14 @@ def test_what_the_users_code_does_wrong_is_told_by_file_and_line(write, text, me
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(BadInput, match=r"nothing.py: no such file"):
         read_network(tmp_path / "nothing.py", 4, 3)
+
+
+@pytest.mark.parametrize("setting", [{"epsilon": 0.5}, {"center": False}, {"scale": False}])
+def test_settings_of_a_normalization_that_training_does_not_follow_are_refused(setting):
+    with pytest.raises(BadInput, match=next(iter(setting))):
+        read((4,), L.Dense(6, name="fc0"), L.BatchNormalization(name="norm", **setting), L.ReLU())
+
+
+def test_a_regularizer_is_refused():
+    with pytest.raises(BadInput, match="kernel_regularizer"):
+        read((4,), L.Dense(6, name="fc0", kernel_regularizer="l2"))

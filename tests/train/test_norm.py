@@ -74,7 +74,8 @@ def test_qkeras_folds_alike(layer):
 @pytest.mark.parametrize("layer", LAYERS[:5:2] + LAYERS[-1:], ids=lambda layer: layer.name)
 def test_a_fresh_normalization_changes_next_to_nothing(layer):
     kernel, bias, _, _ = example(layer)
-    norm = Norm.fresh(layer.shape[-1])
+    zeros, ones = np.zeros(layer.shape[-1], np.float32), np.ones(layer.shape[-1], np.float32)
+    norm = Norm(ones, zeros, zeros, ones)
     folded, shift = fold(layer, kernel, bias, norm)
     expected = 1 / np.sqrt(1 + EPSILON)
     np.testing.assert_allclose(folded, (np.ones(3) if kernel is None else kernel) * expected, rtol=1e-6)

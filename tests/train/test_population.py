@@ -150,6 +150,16 @@ def test_what_is_masked_stays_masked():
         )
 
 
+def test_a_normalization_on_its_own_is_never_pruned():
+    topology = NETWORKS["scale"]
+    design = example_design(topology, 1, kernels=(Fixed(4, 0),), keep=0.5)
+    rng = np.random.default_rng(0)
+    events = Events(rng.normal(0, 1, (300, 4)).astype(np.float32), rng.integers(0, 3, 300))
+    schedule = Schedule(2, 64, 1e-2, 1, pruning=Pruning(Importance.FISHER, 0.5))
+    for item in train(topology, [Member(None), Member(design, seed=1)], events, schedule):
+        assert item.failed is None and np.all(item.parameters["norm.gamma"] != 0)
+
+
 def test_fisher_importance_differs_from_size():
     events = Events(*sample())
     found = [

@@ -6,6 +6,7 @@ from functools import partial
 
 from flow.topology import ACTIVATIONS, Activation, Conv, Dense, Layer, Merge, Pool, Reshape, Scale, same_padding
 from flow.train.network.graph import Node
+from flow.train.norm import EPSILON
 
 Inputs = tuple[str, ...]
 LOGITS = "the network gives logits: leave the softmax out"
@@ -22,7 +23,20 @@ def read(node: Node, inputs: Inputs) -> list[Layer]:
         raise node.refused(LOGITS)
     # A class of the user's own may bear a name of Keras.
     if node.kind not in READERS or getattr(keras.layers, node.kind, None) is not type(node.layer):
-        raise node.refused(f"{node.kind} is not supported; supported: {', '.join(READERS)}")
+        other = (
+            f"this {node.kind} is not keras.layers.{node.kind}, use that"
+            if node.kind in READERS
+            else f"{node.kind} is not supported"
+        )
+        raise node.refused(f"{other}; supported: {', '.join(READERS)}")
+    for setting in (
+        "kernel_regularizer",
+        "bias_regularizer",
+        "activity_regularizer",
+        "kernel_constraint",
+        "bias_constraint",
+    ):
+        _require(node, setting, getattr(node.layer, setting, None), None)
     if getattr(node.layer, "data_format", "channels_last") != "channels_last":
         raise node.refused("data_format 'channels_first' is not supported; channels come last")
     return READERS[node.kind](node, inputs)
@@ -61,6 +75,9 @@ def _scale(node: Node, inputs: Inputs) -> list[Layer]:
     axis = node.layer.axis
     if axis not in (-1, len(node.shape)):
         raise node.refused(f"axis {axis} is not supported; supported: the channels, the last axis")
+    _require(node, "epsilon", node.layer.epsilon, EPSILON)
+    _require(node, "center", node.layer.center, True)
+    _require(node, "scale", node.layer.scale, True)
     return [Scale(node.name, node.shape, inputs=inputs)]
 
 
