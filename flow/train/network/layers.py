@@ -23,12 +23,8 @@ def read(node: Node, inputs: Inputs) -> list[Layer]:
         raise node.refused(LOGITS)
     # A class of the user's own may bear a name of Keras.
     if node.kind not in READERS or getattr(keras.layers, node.kind, None) is not type(node.layer):
-        other = (
-            f"this {node.kind} is not keras.layers.{node.kind}, use that"
-            if node.kind in READERS
-            else f"{node.kind} is not supported"
-        )
-        raise node.refused(f"{other}; supported: {', '.join(READERS)}")
+        other = f", unless it is keras.layers.{node.kind} itself" if node.kind in READERS else ""
+        raise node.refused(f"{node.kind} is not supported{other}; supported: {', '.join(READERS)}")
     for setting in (
         "kernel_regularizer",
         "bias_regularizer",
