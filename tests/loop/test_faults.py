@@ -117,9 +117,9 @@ LOGITS = "keras.layers.Dense({n}, name='logits')"
         ("x = 1\n", "defines no function network()"),
         (
             NETWORK.format(
-                inputs=6, layers="keras.layers.Dense(8, activation='tanh', name='fc0'), " + LOGITS.format(n=5)
+                inputs=6, layers="keras.layers.Dense(8, activation='selu', name='fc0'), " + LOGITS.format(n=5)
             ),
-            "'tanh'",
+            "'selu'",
         ),
         (
             NETWORK.format(inputs=6, layers=f"{HIDDEN}, keras.layers.Dropout(0.1, name='drop'), {LOGITS.format(n=5)}"),
