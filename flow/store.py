@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from importlib import metadata
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -133,12 +134,18 @@ class Store:
             if arrays:
                 (folder / "arrays").mkdir()
             for array, values in arrays.items():
-                np.save(folder / "arrays" / f"{array}.npy", values, allow_pickle=False)
+                _save(folder / "arrays" / f"{array}.npy", values)
             (folder / "result.json").write_text(json.dumps(result, indent=1))
         step = self.find(name, inputs)
         if step is None:
             raise Storage(f"{final}: the step's result can't be read back")
         return step
+
+
+def _save(path: Path, values: np.ndarray) -> None:
+    """As np.save, but written by Python: of a full disk NumPy's own writing does not say the error's number."""
+    with path.open("wb") as stream:
+        np.save(SimpleNamespace(write=stream.write), values, allow_pickle=False)
 
 
 @contextmanager
