@@ -37,19 +37,18 @@ class _HardwareQuantizer(BaseQuantizer):
     def from_config(cls, config: dict):
         return cls(**config)
 
-    def _integers(self, words):
-        raise NotImplementedError
+
+def _half_up(words):
+    below = ops.floor(words)  # floor(words + 0.5) would round the sum
+    return below + ops.cast(words - below >= 0.5, words.dtype)
 
 
 class _Truncated(_HardwareQuantizer):
-    def _integers(self, words):
-        return ops.floor(words)
+    _integers = staticmethod(ops.floor)
 
 
 class _HalfUp(_HardwareQuantizer):
-    def _integers(self, words):
-        below = ops.floor(words)  # floor(words + 0.5) would round the sum
-        return below + ops.cast(words - below >= 0.5, words.dtype)
+    _integers = staticmethod(_half_up)
 
 
 class _Bits:

@@ -2,7 +2,6 @@
 
 import os
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ from flow.design import Design, check
 from flow.errors import BadInput
 from flow.topology import INPUT, Activation, Conv, Dense, Layer, Merge, Pool, Reshape, Scale, Topology
 from flow.train import backend
+from flow.train.initial import Weights
 from flow.train.qkeras_quantizers import format_of, quantizer_of
 from flow.train.reference import quantized_weights, reference, sources
 
@@ -32,7 +32,6 @@ OFFSET = "input_offset"
 GRID = "input_grid"
 SHAPE = "input_shape"
 
-Weights = Mapping[str, tuple[np.ndarray, np.ndarray | None]]  # layer name -> kernel (`kernel_shape`), bias (channels,)
 
 layer_format = format_of
 

@@ -1,7 +1,7 @@
 """What a network's values range over: those of the float network, and those in front of a design's quantizers."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
@@ -10,8 +10,7 @@ from flow.design import Design
 from flow.formats import WIDTHLESS, Format
 from flow.topology import INPUT, Layer, Topology
 from flow.train import exact
-
-Weights = Mapping[str, tuple[np.ndarray, np.ndarray | None]]
+from flow.train.initial import Weights
 
 FUNCTIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "linear": lambda x: x,

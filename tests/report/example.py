@@ -77,8 +77,8 @@ def digest(*parts) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
 
 
-def example() -> dict:
-    """A finished run: two rounds, three baselines, a chosen design inside its budget."""
+def _search() -> tuple[list[dict], list[dict], list[dict]]:
+    """Points, rounds and front of two rounds."""
     rng = np.random.default_rng(7)
     points, rounds = [], []
     for turn in (1, 2):
@@ -95,8 +95,14 @@ def example() -> dict:
             front.append(
                 {"digest": point["digest"], "figures": {"signal_efficiency": point["metric"], "lut": point["reported"]}}
             )
-    inside = [p for p in reported if p["reported"]["value"] <= 9000]
-    chosen = max(inside, key=lambda p: p["metric"]["value"])
+    return points, rounds, front
+
+
+def example() -> dict:
+    """A finished run: two rounds, three baselines, a chosen design inside its budget."""
+    points, rounds, front = _search()
+    inside = [p for p in points if p["built"] and p["reported"]["value"] <= 9000]
+    chosen = max(sorted(inside, key=lambda p: p["reported"]["value"]), key=lambda p: p["metric"]["value"])
     return {
         "task": "jets",
         "stand_in": True,

@@ -8,22 +8,7 @@ from weights import example_weights
 
 tf = pytest.importorskip("tensorflow")
 
-from flow.formats import (
-    Binary,
-    Fixed,
-    HalfUpBits,
-    HalfUpRelu,
-    PowerOfTwo,
-    Relu,
-    ReluPowerOfTwo,
-    Sigmoid,
-    StochasticBinary,
-    StochasticTernary,
-    Tanh,
-    Ternary,
-    TruncatedBits,
-    TruncatedRelu,
-)
+from flow.formats import Fixed, Sigmoid, Tanh, parse
 from flow.topology import Scale, Topology
 from flow.train import qkeras_model
 from flow.train.events import Events
@@ -108,13 +93,28 @@ def test_parameters_and_weights_are_one():
                 np.testing.assert_allclose(found[name][1], bias, rtol=1e-6, atol=1e-7)
 
 
-KERNELS = (
-    Fixed(4, 0), Fixed(4, 1, signed=False), Fixed(5, 0, symmetric=True), Fixed(4, -1, exponent=-1), Fixed(4, 0, exponent=None),
-    Ternary(-1), Ternary(None), Binary(-2), Binary(None), StochasticTernary(-1), StochasticTernary(None),
-    StochasticBinary(-2), StochasticBinary(None), PowerOfTwo(4), PowerOfTwo(3, 0),
+def forms(*texts: str) -> tuple:
+    return tuple(map(parse, texts))
+
+
+KERNELS = forms(
+    "quantized_bits(4,0)",
+    "quantized_bits(4,1,0,keep_negative=0,alpha=1)",
+    "quantized_bits(5,0,1)",
+    "quantized_bits(4,0,alpha=0.5)",
+    "quantized_bits(4,0,1,alpha='auto_po2')",
+    *(f"{kind}(alpha={alpha})" for kind in ("ternary", "stochastic_ternary") for alpha in (0.5, "'auto_po2'")),
+    *(f"{kind}(alpha={alpha})" for kind in ("binary", "stochastic_binary") for alpha in (0.25, "'auto_po2'")),
+    "quantized_po2(4)",
+    "quantized_po2(3,1.0)",
+)
+RELUS = forms(
+    "quantized_relu(3,1)", "truncated_relu(4,1)", "half_up_relu(3,1)", "quantized_relu_po2(4)", "quantized_relu(4,1)"
+)
+LINEARS = forms(
+    "quantized_bits(4,1)", "quantized_bits(4,1,1)", "truncated_bits(5,1)", "half_up_bits(4,1)", "ternary(alpha=0.5)",
+    "binary(alpha=0.5)",
 )  # fmt: skip
-RELUS = (Relu(3, 1), Relu(4, 1, 1.5), TruncatedRelu(4, 1), HalfUpRelu(3, 1), ReluPowerOfTwo(4))
-LINEARS = (Fixed(4, 1), Fixed(4, 1, symmetric=True), TruncatedBits(5, 1), HalfUpBits(4, 1), Ternary(-1), Binary(-1))
 
 
 SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("conv1d same, stride 2", "conv2d valid", "residual")]
