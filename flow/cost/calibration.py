@@ -1,61 +1,82 @@
 """Bayesian linear regression with relative noise: predictions that say how sure they are, and learn from reports.
 
-y = x·β, β ~ N(mean, covariance), and a report scatters around its prediction by `noise` times it.
-Conjugate updates (Bishop, Pattern Recognition and Machine Learning, section 3.3).
+y = x·β + ε with β ~ N(mean, covariance), and a report scatters around its prediction by `noise` times it. How large the
+noise is, is learned too: the prior of β and noise² is normal-inverse-gamma, whose updates are conjugate and whose
+predictions follow Student's t (Murphy, Machine Learning: A Probabilistic Perspective, section 7.6.3).
 """
 
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import stdtrit
+
+ONE_SIGMA = 0.8413447460685429  # the quantile at one standard deviation of a normal distribution
 
 
 @dataclass(frozen=True)
 class Regression:
-    """The state of one regression: k named features, their mean (k,) and covariance (k, k), the relative noise,
-    and how many reports it has seen."""
+    """The state of one regression: k named features, their mean (k,) and covariance (k, k), the relative noise, how many
+    degrees of freedom its estimate has, and how many reports it has seen."""
 
     features: tuple[str, ...]
     mean: tuple[float, ...]
     covariance: tuple[tuple[float, ...], ...]
     noise: float
+    degrees: float = 8.0
     reports: int = 0
 
     def predict(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Rows of features (n, k) → predictions (n,), not below 0, and their variances (n,)."""
+        """Rows of features (n, k) → predictions (n,), not below 0, and squares of their errors (n,).
+
+        A prediction ± its error holds 68 % of the reports.
+        """
         x = np.atleast_2d(x)
         value = np.maximum(x @ np.asarray(self.mean), 0.0)
         variance = np.einsum("ni,ij,nj->n", x, np.asarray(self.covariance), x) + (self.noise * value) ** 2
-        return value, variance
+        return value, variance * self._tails() ** 2
 
     def total(self, x: np.ndarray) -> tuple[float, float]:
-        """The sum over a design's rows (n, k), and its standard deviation: rows share β, their noise is their own."""
+        """The sum over a design's rows (n, k), and its error: rows share β, their noise is their own."""
         x = np.atleast_2d(x)
         value, _ = self.predict(x)
         whole = x.sum(axis=0)
         variance = whole @ np.asarray(self.covariance) @ whole + ((self.noise * value) ** 2).sum()
-        return float(value.sum()), float(np.sqrt(variance))
+        return float(value.sum()), float(np.sqrt(variance) * self._tails())
 
     def updated(self, x: np.ndarray, y: np.ndarray) -> "Regression":
         """The regression after rows of features (n, k) were reported to cost y (n,).
 
-        The scatter of a row is the noise times the larger of report and prediction, so that a report far
-        from what was expected moves the coefficients without being taken for exact.
+        A row scatters by the noise times what it is expected to cost, by one unit at least. What is expected is first
+        the larger of report and prediction, so that a report far from its prediction moves the coefficients without
+        being taken for exact; then what the moved coefficients say.
         """
         x, y = np.atleast_2d(np.asarray(x, dtype=float)), np.asarray(y, dtype=float)
-        predicted, _ = self.predict(x)
-        scatter = np.maximum(self.noise * np.maximum(predicted, y), 1.0)
-        prior = np.linalg.inv(np.asarray(self.covariance))
-        weighted = x / scatter[:, None] ** 2
-        covariance = np.linalg.inv(prior + weighted.T @ x)
-        mean = covariance @ (prior @ np.asarray(self.mean) + weighted.T @ y)
-        covariance = (covariance + covariance.T) / 2
+        first = self._given(x, y, np.maximum(self.predict(x)[0], y))
+        return self._given(x, y, first.predict(x)[0])
+
+    def _given(self, x: np.ndarray, y: np.ndarray, expected: np.ndarray) -> "Regression":
+        scale, mean = np.maximum(expected, 1.0 / self.noise), np.asarray(self.mean)
+        x, y = x / scale[:, None], y / scale
+        prior = np.linalg.inv(np.asarray(self.covariance) / self.noise**2)
+        posterior = np.linalg.inv(prior + x.T @ x)
+        moved = posterior @ (prior @ mean + x.T @ y)
+        degrees = self.degrees + len(y)
+        surprise = ((y - x @ moved) ** 2).sum() + (moved - mean) @ prior @ (moved - mean)
+        noise = np.sqrt((self.degrees * self.noise**2 + surprise) / degrees)
+        covariance = noise**2 * (posterior + posterior.T) / 2
         return Regression(
             self.features,
-            tuple(mean.tolist()),
+            tuple(moved.tolist()),
             tuple(map(tuple, covariance.tolist())),
-            self.noise,
+            float(noise),
+            degrees,
             self.reports + len(y),
         )
+
+    def widened(self, factor: float) -> "Regression":
+        """The same predictions for what it was not fitted on: coefficients and noise `factor` times as unsure."""
+        covariance = tuple(map(tuple, (np.asarray(self.covariance) * factor**2).tolist()))
+        return Regression(self.features, self.mean, covariance, self.noise * factor, self.degrees, self.reports)
 
     def to_json(self) -> dict:
         return {
@@ -63,13 +84,19 @@ class Regression:
             "mean": list(self.mean),
             "covariance": [list(row) for row in self.covariance],
             "noise": self.noise,
+            "degrees": self.degrees,
             "reports": self.reports,
         }
 
     @staticmethod
     def from_json(row: dict) -> "Regression":
         covariance = tuple(map(tuple, row["covariance"]))
-        return Regression(tuple(row["features"]), tuple(row["mean"]), covariance, row["noise"], row["reports"])
+        mean, features = tuple(row["mean"]), tuple(row["features"])
+        return Regression(features, mean, covariance, row["noise"], row["degrees"], row["reports"])
+
+    def _tails(self) -> float:
+        """Half the 68 % interval of Student's t, in its scale: 1 for many degrees of freedom, more for few."""
+        return float(stdtrit(self.degrees, ONE_SIGMA))
 
 
 def fit(features: tuple[str, ...], x: np.ndarray, y: np.ndarray, loosen: float) -> Regression:
