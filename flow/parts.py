@@ -60,8 +60,9 @@ def find(part: str) -> Part:
     """
     name = str(part).strip().lower()
     for known in PARTS.values():
-        # behind the device: nothing, "-package...", or a package without the hyphen as the 7 series has it
-        match = re.match(rf"{known.prefix}(?:$|-|[a-z]{{2,3}}\d{{3,4}}(?:$|-))", name)
+        # behind the device: nothing, "-package...", or a package without the hyphen, as the 7 series and reports have it;
+        # Vivado leaves out the "xc" in some reports
+        match = re.match(rf"(?:xc)?{known.prefix[2:]}(?:$|-|[a-z]{{2,4}}\d{{3,4}}(?:$|-))", name)
         if match:
             return known
     near = difflib.get_close_matches(name.split("-")[0], PARTS, n=1)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from flow.cost.bits import bits, ebops
 from flow.cost.energy import energy
+from flow.cost.operations import bops, macs
 from flow.design import Design
 from flow.metrics import Fidelity, Figure, figure
 from flow.topology import Topology
@@ -15,6 +16,8 @@ from flow.topology import Topology
 COSTS: dict[str, Callable[[Topology, Design], float]] = {
     "bits": bits,
     "ebops": ebops,
+    "macs": macs,
+    "bops": bops,
     "energy": energy,
 }
 

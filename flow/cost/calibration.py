@@ -8,7 +8,6 @@ predictions follow Student's t (Murphy, Machine Learning: A Probabilistic Perspe
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import stdtrit
 
 ONE_SIGMA = 0.8413447460685429  # the quantile at one standard deviation of a normal distribution
 
@@ -96,6 +95,8 @@ class Regression:
 
     def _tails(self) -> float:
         """Half the 68 % interval of Student's t, in its scale: 1 for many degrees of freedom, more for few."""
+        from scipy.special import stdtrit  # light commands import this module, and none of SciPy
+
         return float(stdtrit(self.degrees, ONE_SIGMA))
 
 

@@ -19,10 +19,10 @@ Where QTools knows less than the design, its answer is kept, so that both agree:
   their data.
 - The logits' write is not counted, nor the read of an activation that waits for its quantizer.
 
-Where QTools stops or has no answer (QKeras 1.2.1: 1-D convolutions, means, layers that only scale,
-quantized_sigmoid, which it takes for 8 bits, hardware roundings) the same rules are applied: a 1-D convolution is
-priced as a 2-D one, a mean as its additions, a scaling layer as one product and sum for each value, a hardware
-rounding as its QKeras cousin.
+Where QTools stops or has no answer (QKeras 1.2.1: means, layers that only scale, of which it counts the parameters of
+a batch normalization, quantized_sigmoid, which it takes for 8 bits, hardware roundings) the same rules are applied: a
+mean is priced as its additions, a scaling layer as one product and sum for each value, a hardware rounding as its
+QKeras cousin.
 
 QTools itself rounds each part to 0.01 pJ and computes in float32; nothing is rounded here.
 """

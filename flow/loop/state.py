@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from flow.cost.rtl import CostModel, Reported, calibrated
 from flow.design import Design
 from flow.errors import ToolFailed
-from flow.metrics import Fidelity, Figure, Implementation, figure
+from flow.metrics import Figure, Implementation, figure
 from flow.study import Trial
 from flow.synth.report import Report
 from flow.topology import Topology
@@ -77,11 +77,11 @@ def report_figures(report: Report, clock_ns: float) -> dict[str, Figure]:
     for name in ("lut", "ff", "dsp", "bram_18k", "critical_path_ns"):
         value = getattr(report, name)
         if value is not None:
-            found[name] = figure(name, float(value), Fidelity(report.stage.value), error=0.0, **marks)
-    if report.latency_cycles is not None:
+            found[name] = figure(name, float(value), report.fidelity, error=0.0, **marks)
+    if report.latency_cycles is not None and report.latency_cycles[1] is not None:
         cycles = float(report.latency_cycles[1])
-        found["latency_cycles"] = figure("latency_cycles", cycles, Fidelity(report.stage.value), error=0.0, **marks)
-        found["latency_ns"] = figure("latency_ns", cycles * clock_ns, Fidelity(report.stage.value), error=0.0, **marks)
+        found["latency_cycles"] = figure("latency_cycles", cycles, report.fidelity, error=0.0, **marks)
+        found["latency_ns"] = figure("latency_ns", cycles * clock_ns, report.fidelity, error=0.0, **marks)
     return found
 
 

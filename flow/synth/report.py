@@ -6,6 +6,9 @@ from dataclasses import asdict, dataclass, field, fields
 from enum import Enum
 
 from flow.errors import BadInput
+from flow.metrics import Fidelity
+
+Range = tuple[int | None, int | None]  # least, most; None where the report says only the other
 
 
 class Stage(Enum):
@@ -19,6 +22,17 @@ class Stage(Enum):
     ROUTE = "route"
 
 
+# A placed design counts as routed: its resources are the same, and a report of timing says its own stage.
+_FIDELITY = {
+    Stage.CSYNTH: Fidelity.CSYNTH,
+    Stage.COSIM: Fidelity.CSYNTH,
+    Stage.EXPORT: Fidelity.SYNTH,
+    Stage.SYNTH: Fidelity.SYNTH,
+    Stage.PLACE: Fidelity.ROUTE,
+    Stage.ROUTE: Fidelity.ROUTE,
+}
+
+
 class Status(Enum):
     """How it ended; `incomplete` where the tool ended well but a figure that it should give is missing."""
 
@@ -29,11 +43,16 @@ class Status(Enum):
 
 @dataclass(frozen=True)
 class Report:
-    """One report. `path` is the file that it was read from, `kind` says what kind of project it speaks of.
+    """One report. `path` is the file that it was read from, `kind` says what kind of report it is: ``rtl`` for the
+    Yosys report of a project of ours, else one of `flow.synth.vendor.KINDS`.
 
-    `critical_path_ns` is the longest path between registers without set-up time of the clock network;
-    `latency_cycles` is (least, most). `by_layer`: layer -> resource (lut, ff, dsp, ...) -> count; what belongs to
-    no layer alone stands under ``shared``, so that each resource adds up to its total.
+    `basis` is the stage that the figures are of where that is not `stage` itself: an export report's are of logic
+    synthesis or of place and route. `design` is the top module. `critical_path_ns` is the longest path between
+    registers without set-up time of the clock network; `wns_ns` the worst slack, 0 a number like any other.
+    `latency_cycles` and `interval_cycles` are (least, most), None where the report does not know that end.
+    `bram_18k` counts blocks of 18 kbit, whatever the report counts. `power_w` is the whole chip's, which
+    `dynamic_power_w` and `static_power_w` add up to. `by_layer`: layer -> resource (lut, ff, dsp, ...) -> count; what
+    belongs to no layer alone stands under ``shared``, so that each resource adds up to its total.
     """
 
     path: str
@@ -53,19 +72,30 @@ class Report:
     srl: int | None = None
     carry: int | None = None
     critical_path_ns: float | None = None
-    latency_cycles: tuple[int, int] | None = None
-    interval_cycles: int | None = None
+    latency_cycles: Range | None = None
+    interval_cycles: Range | None = None
     power_w: float | None = None
+    dynamic_power_w: float | None = None
+    static_power_w: float | None = None
+    design: str | None = None
+    basis: Stage | None = None
     status: Status = Status.OK
     messages: tuple[str, ...] = ()
     by_layer: dict[str, dict[str, int]] = field(default_factory=dict)
 
+    @property
+    def fidelity(self) -> Fidelity:
+        """What the figures are worth: that of the stage that they are of."""
+        return _FIDELITY[self.basis or self.stage]
+
     def to_json(self) -> dict:
         row = asdict(self)
         row["stage"] = self.stage.value
+        row["basis"] = None if self.basis is None else self.basis.value
         row["status"] = self.status.value
         row["messages"] = list(self.messages)
-        row["latency_cycles"] = None if self.latency_cycles is None else list(self.latency_cycles)
+        for name in ("latency_cycles", "interval_cycles"):
+            row[name] = None if row[name] is None else list(row[name])
         return row
 
     @staticmethod
@@ -112,29 +142,41 @@ def _real(value) -> float | None:
     return float(value)
 
 
-def _range(value) -> tuple[int, int] | None:
+def _range(value) -> Range | None:
     if value is None:
         return None
+    if isinstance(value, int):  # reports of earlier versions hold one interval
+        value = (value, value)
     low, high = (_count(item) for item in value)
-    if low is None or high is None:
+    if low is None and high is None:
+        return None
+    if low is not None and high is not None and low > high:
         raise ValueError
     return low, high
+
+
+def _name(value) -> str | None:
+    return None if value is None else _text(value)
 
 
 def _by_layer(value) -> dict[str, dict[str, int]]:
     return {_text(layer): {_text(name): _count(count) for name, count in row.items()} for layer, row in value.items()}
 
 
-_COUNTS = ("lut", "ff", "dsp", "bram_18k", "uram", "srl", "carry", "interval_cycles")
-_REALS = ("clock_target_ns", "clock_estimated_ns", "wns_ns", "critical_path_ns", "power_w")
+_COUNTS = ("lut", "ff", "dsp", "bram_18k", "uram", "srl", "carry")
+_POWERS = ("power_w", "dynamic_power_w", "static_power_w")
+_REALS = ("clock_target_ns", "clock_estimated_ns", "wns_ns", "critical_path_ns", *_POWERS)
 _READERS = {
     **{name: _count for name in _COUNTS},
     **{name: _real for name in _REALS},
     **{name: _text for name in ("path", "tool", "kind", "part")},
-    "tool_version": lambda value: None if value is None else _text(value),
+    "tool_version": _name,
+    "design": _name,
     "stage": Stage,
+    "basis": lambda value: None if value is None else Stage(value),
     "status": Status,
     "latency_cycles": _range,
+    "interval_cycles": _range,
     "messages": lambda value: tuple(_text(item) for item in value),
     "by_layer": _by_layer,
 }

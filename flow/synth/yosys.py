@@ -130,8 +130,8 @@ def read(folder: Path, part: str, clock_ns: float) -> Report:
     texts = [_text(folder / name) for name in (STAT, LOG, LAYERS)]
     timing = _text(folder / TIMING_LOG) if (folder / TIMING_LOG).exists() else None
     report = parse(*texts, folder, part, clock_ns, timing)
-    latency = description["latency_cycles"]
-    return replace(report, latency_cycles=(latency, latency), interval_cycles=description["interval_cycles"])
+    latency, interval = description["latency_cycles"], description["interval_cycles"]
+    return replace(report, latency_cycles=(latency, latency), interval_cycles=(interval, interval))
 
 
 def _text(path: Path) -> str:

@@ -8,7 +8,7 @@ import pytest
 from designs import example_design, example_scaling
 from networks import NETWORKS
 
-from flow.cost.energy import HOROWITZ, energy, energy_by_layer, multiplier
+from flow.cost.energy import HOROWITZ, MEMORIES, energy, energy_by_layer, multiplier
 from flow.design import Design, LayerDesign
 from flow.errors import BadInput
 from flow.formats import (
@@ -20,11 +20,12 @@ from flow.formats import (
     ReluPowerOfTwo,
     StochasticBinary,
     StochasticTernary,
+    Tanh,
     Ternary,
     TruncatedBits,
     TruncatedRelu,
 )
-from flow.topology import Conv, Dense, Pool, Scale, Topology
+from flow.topology import INPUT, Conv, Dense, Pool, Scale, Topology
 
 SIZES = (16, 64, 32, 32, 5)
 TOPOLOGY = Topology(
@@ -100,6 +101,8 @@ COMPARED = (
     "dense without bias",
     "dense normalized",
     "tanh",
+    "conv1d valid",
+    "conv1d same, stride 2",
     "conv2d valid",
     "conv2d same",
     "conv2d stride 2",
@@ -107,6 +110,7 @@ COMPARED = (
     "depthwise",
     "separable",
     "max pooling",
+    "pooling 1d",
     "global max",
     "add",
     "concatenate",
@@ -200,11 +204,56 @@ def test_what_qtools_has_no_answer_to_is_known():
         for name, topology in NETWORKS.items()
         for layer in topology.layers
         if isinstance(layer, Scale)
-        or (isinstance(layer, Conv) and len(layer.window) == 1)
         or (isinstance(layer, Pool) and layer.operation == "average")
         or getattr(layer, "activation", "") == "sigmoid"
     }
     assert set(NETWORKS) - kinds == set(COMPARED)
+
+
+KERNELS = (
+    Fixed(5, 0),
+    Fixed(4, 0, signed=False),
+    Fixed(4, 0, exponent=None),
+    PowerOfTwo(4),
+    PowerOfTwo(4, -1),
+    Ternary(-1),
+    Binary(-1),
+    StochasticTernary(-1),
+    StochasticBinary(-1),
+)
+# One format for each function in a network: QTools pairs what a merge reads with its formats in no certain order.
+ACTIVATIONS = (
+    {"relu": (Relu(4, 1),), "linear": (Fixed(4, 1),), "tanh": (Tanh(3),)},
+    {"relu": (Relu(4, 2, upper=1.5),), "linear": (Fixed(5, 1),), "tanh": (Tanh(4),)},
+    {"relu": (ReluPowerOfTwo(4, 2),), "linear": (Ternary(0),), "tanh": (Tanh(8),)},
+    {"relu": (ReluPowerOfTwo(3),), "linear": (Binary(0),), "tanh": (Tanh(5),)},
+    {"relu": (Relu(1, 1),), "linear": (Fixed(3, 0),), "tanh": (Tanh(2),)},
+)
+EVERY_MODE = list(itertools.product(MEMORIES, MEMORIES, (0, 2**15), (False, True)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(len(ACTIVATIONS)))
+@pytest.mark.parametrize("name", COMPARED)
+def test_agrees_with_qtools_on_every_kernel_activation_and_memory(name, seed, monkeypatch):
+    from qkeras.qtools import run_qtools
+
+    from flow.train import qkeras_model
+    from flow.train.initial import random_weights
+
+    topology = NETWORKS[name]
+    design = example_design(topology, seed, kernels=KERNELS, activations=ACTIVATIONS[seed])
+    model = qkeras_model.build(topology, design, example_scaling(topology), random_weights(topology, 0))
+    model(np.ones((1, topology.n_in)))
+    tool = run_qtools.QTools(model, "horowitz", None)
+    # The deployed model has layers for offsets and grid; the design's first layers are those that read its input.
+    first = [layer.name for layer in topology.layers if INPUT in topology.sources[layer.name]]
+    tool._layer_map["input_layers"] = [model.get_layer(layer) for layer in first]
+    for mode in EVERY_MODE[seed :: len(ACTIVATIONS)]:  # each mode once for each network
+        expected = by_qtools(tool, monkeypatch, *mode)
+        for layer in ("input_offset", "input_grid", "input_shape"):
+            expected.pop(layer, None)
+        assert energy_by_layer(topology, design, *mode) == pytest.approx(expected, rel=1e-5), mode
 
 
 @pytest.mark.parametrize("seed", [0, 1])

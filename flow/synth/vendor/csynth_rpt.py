@@ -1,0 +1,99 @@
+"""C synthesis: the report of a module, ``<module>_csynth.rpt``, of Vivado HLS and Vitis HLS."""
+
+import re
+
+from flow.synth.report import Report, Stage
+from flow.synth.vendor.csynth_xml import missed, undefined
+from flow.synth.vendor.text import Table, Text, span, with_shared
+
+SIGNATURE = r"== (?:Vivado|Vitis) HLS Report for '"
+_COLUMNS = {"lut": ("LUT",), "ff": ("FF",), "dsp": ("DSP48E", "DSP"), "bram_18k": ("BRAM_18K",), "uram": ("URAM",)}
+
+
+def parse(text: Text) -> Report:
+    """The module's estimates, with its instances as layers. What stands around them (logs, simulations) is not read."""
+    start = text.need(SIGNATURE, "its heading")
+    performance = text.need(r"== Performance Estimates", "its performance estimates", start)
+    utilization = text.need(r"== Utilization Estimates", "its utilization estimates", performance)
+    tool, design = re.search(r"== (\w+) HLS Report for '([^']*)'", text.lines[start]).groups()
+    target, estimated = _clock(text, performance, utilization)
+    latency, interval = _latency(text, performance, utilization)
+    summary = _after(text, r"\* Summary", "the summary of its utilization", utilization)
+    totals = _totals(text, summary)
+    layers, messages = with_shared(_instances(text, summary.end), totals)
+    return Report(
+        path=text.path,
+        tool=f"{tool.lower()}_hls",
+        tool_version=text.field(r"\* Version:\s*(\S+)", "its version", start, performance),
+        kind="csynth.rpt",
+        stage=Stage.CSYNTH,
+        part=text.field(r"\* Target device:\s*(\S+)", "its target device", start, performance),
+        design=design,
+        clock_target_ns=target,
+        clock_estimated_ns=estimated,
+        latency_cycles=span(*latency),
+        interval_cycles=span(*interval),
+        messages=missed(estimated, target) + undefined(latency) + messages,
+        by_layer=layers,
+        **totals,
+    )
+
+
+def _after(text: Text, pattern: str, what: str, start: int, end: int | None = None) -> Table:
+    """The first table behind a heading."""
+    heading = text.need(pattern, what, start, end)
+    return text.table(text.need(r"^\s*\+-", what, heading + 1, end))
+
+
+def _clock(text: Text, start: int, end: int) -> tuple[float | None, float | None]:
+    """(target, estimated) in ns of the first clock."""
+    table = _after(text, r"^\s*\+ Timing", "its timing", start, end)
+    found = table.row(r".+")
+    if found is None or not {"Target", "Estimated"} <= set(table.columns):
+        raise text.wrong(table.start, "the table of timing has no clock")
+    line, row = found
+    return text.nanoseconds(row["Target"], line, "Target"), text.nanoseconds(row["Estimated"], line, "Estimated")
+
+
+def _latency(text: Text, start: int, end: int) -> tuple[list[int | None], list[int | None]]:
+    """Latency and interval as [least, most]; later versions have times between the two."""
+    table = _after(text, r"^\s*\+ Latency", "its latency", start, end)
+    if len(table.rows) != 1 or len(table.rows[0][1]) not in (5, 7):
+        raise text.wrong(table.start, "the table of latency is not one row of 5 or 7 cells")
+    line, cells = table.rows[0]
+    cycles = [text.cycles(cell, line, "the latency or interval") for cell in (*cells[:2], *cells[-3:-1])]
+    return cycles[:2], cycles[2:]
+
+
+def _totals(text: Text, table: Table) -> dict[str, int | None]:
+    found = table.row(r"Total")
+    if found is None:
+        raise text.wrong(table.start, "the summary of utilization has no Total")
+    return _resources(text, *found)
+
+
+def _resources(text: Text, line: int, row: dict[str, str]) -> dict[str, int | None]:
+    """Resource -> count; None for URAM where the version knows none."""
+    counts: dict[str, int | None] = {}
+    for name, columns in _COLUMNS.items():
+        column = next((column for column in columns if column in row), None)
+        if column is None and name != "uram":
+            raise text.wrong(line, f"there is no column {' or '.join(columns)}")
+        counts[name] = None if column is None else text.count(row[column], line, column)
+    return counts
+
+
+def _instances(text: Text, start: int) -> dict[str, dict[str, int]]:
+    """Instance -> resources; none where the module has no instances or the report ends with its summary."""
+    heading = text.find(r"^\s*\* Instance", start)
+    if heading is None or text.lines[min(heading + 1, len(text.lines) - 1)].strip() == "N/A":
+        return {}
+    table = text.table(text.need(r"^\s*\+-", "its instances", heading + 1))
+    if table.row("Total") is None:
+        raise text.wrong(table.start, "the table of instances has no Total")
+    layers = {}
+    for line, cells in table.rows:
+        if cells[0].strip() != "Total":
+            counts = _resources(text, line, table.named(line, cells))
+            layers[cells[0].strip()] = {name: count for name, count in counts.items() if count is not None}
+    return layers
