@@ -1,5 +1,7 @@
 """What several tests need."""
 
+import signal
+
 import numpy as np
 
 from flow.formats import (
@@ -72,3 +74,8 @@ def kernel(form: Format, seed: int = 0) -> np.ndarray:
         return (np.random.default_rng(seed).normal(size=(50, 3)) * [0.02, 0.5, 3.0]).astype(np.float32)
     values = grid(form)
     return np.stack([values, np.roll(values, 7), -values], axis=1)
+
+
+def interruptible() -> None:
+    """For a process to be: Ctrl-C reaches it, even where the tests run in the background, which ignores it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests_support import interruptible
 
 from flow.data import chunks, generate, jetfile, pythia
 from flow.data.features import CLASSES, FEATURES
@@ -233,7 +234,9 @@ def run(tmp_path):
 
     def start(out: Path, workers: int) -> subprocess.Popen:
         command = [sys.executable, str(script), str(out), str(workers)]
-        return subprocess.Popen(command, env=where, stderr=subprocess.PIPE, text=True, start_new_session=True)
+        return subprocess.Popen(
+            command, env=where, stderr=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=interruptible
+        )
 
     return start
 

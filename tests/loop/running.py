@@ -10,6 +10,8 @@ import time
 from functools import lru_cache
 from pathlib import Path
 
+from tests_support import interruptible
+
 ROOT = Path(__file__).resolve().parents[2]
 TINY = "models/tiny"
 NOT_FIGURES = ("seconds", "told", "commit")
@@ -102,6 +104,7 @@ class Watched:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "flow.cli", "run", str(task), "--out", str(out), *arguments],
                 cwd=ROOT, env=environment(**more), stdout=stream, stderr=stream, start_new_session=True,
+                preexec_fn=interruptible,
             )  # fmt: skip
 
     def __enter__(self) -> "Watched":
