@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from flow.cost import records
-from flow.cost.hls.feasibility import finishes
 from flow.cost.hls import HlsModel, fit
+from flow.cost.hls.feasibility import finishes
 
 OUT = Path(fit.__file__).with_name("prior.json")
 _DIGITS = 12  # significant; the last ones depend on the machine

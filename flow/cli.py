@@ -81,10 +81,12 @@ def _parser() -> argparse.ArgumentParser:
         "parse", help="read tool reports", description="Read tool reports, one JSON object a file with --json."
     )
     parse.add_argument(
-        "paths", nargs="+", type=Path, metavar="PATH", help="a report.json, or a folder that holds synth/"
+        "paths", nargs="+", type=Path, metavar="PATH", help="a report of a tool, or a folder that holds some"
     )
     parse.add_argument("--json", action="store_true", help="print JSON for programs")
     parse.set_defaults(command=_parse)
+    _estimate_command(commands)
+    _calibrate_command(commands)
     strategies = commands.add_parser(
         "strategies", help="list the search strategies", description="List the search strategies."
     )
@@ -107,6 +109,61 @@ def _task_command(commands, name: str, sentence: str) -> argparse.ArgumentParser
     command.add_argument("--out", type=Path, help="where results go (default hls_projects/<task>)")
     command.add_argument("--json", action="store_true", help="print JSON for programs")
     return command
+
+
+def _estimate_command(commands) -> None:
+    estimate = commands.add_parser(
+        "estimate",
+        help="predict what a design will cost",
+        description="Predict LUT, FF, DSP, memories, latency, interval and energy, with ranges, beside the reports that there are.",
+        allow_abbrev=False,
+    )
+    estimate.add_argument(
+        "what", nargs="?", type=Path, metavar="TASK",
+        help="a task's folder, a built project, a .keras file, or an hls4ml configuration",
+    )  # fmt: skip
+    estimate.add_argument(
+        "design", nargs="?", metavar="DESIGN",
+        help="of a task: a built design's digest, a design's JSON, a .keras file, or an hls4ml configuration (default: the chosen design)",
+    )  # fmt: skip
+    estimate.add_argument(
+        "--records", type=Path, metavar="FILE", help="predict every row of a CSV file of networks instead"
+    )
+    estimate.add_argument(
+        "--stage", choices=("csynth", "synth", "route"), default="csynth",
+        help="whose report of the hls4ml project to predict (default %(default)s)",
+    )  # fmt: skip
+    estimate.add_argument("--traced", action="store_true", help="price the Verilog from the real weights too (seconds)")
+    estimate.add_argument("--part", help="FPGA part (default: the task's or the file's)")
+    estimate.add_argument("--clock", metavar="MHZ", help="clock frequency (default: the task's or the file's)")
+    estimate.add_argument("--strategy", choices=("latency", "resource", "distributed_arithmetic"), help="of hls4ml")
+    estimate.add_argument("--reuse-factor", metavar="N", help="of every layer of the hls4ml project")
+    estimate.add_argument("--io-type", choices=("io_parallel", "io_stream"), help="of the hls4ml project")
+    _state_options(estimate)
+    estimate.set_defaults(command=_estimate)
+
+
+def _calibrate_command(commands) -> None:
+    calibrate = commands.add_parser(
+        "calibrate",
+        help="refit the cost models on reports",
+        description="Take the reports of tasks, projects and folders into a calibration file, and say what changed.",
+        allow_abbrev=False,
+    )
+    calibrate.add_argument(
+        "paths", nargs="+", type=Path, metavar="TASK|DIR",
+        help="a task's folder, a folder with built designs or hls4ml projects, or a CSV file of records",
+    )  # fmt: skip
+    _state_options(calibrate)
+    calibrate.set_defaults(command=_calibrate)
+
+
+def _state_options(command) -> None:
+    command.add_argument(
+        "--state", type=Path, metavar="FILE", help="the calibration file (default: the task's, else calibration.json)"
+    )
+    command.add_argument("--out", type=Path, help="where the task's results are (default hls_projects/<task>)")
+    command.add_argument("--json", action="store_true", help="print JSON for programs")
 
 
 def _run(options) -> int:
@@ -154,18 +211,28 @@ def _status(options) -> int:
 
 
 def _parse(options) -> int:
-    from flow.synth.parse import parse
+    from flow.synth.parse import reports
 
-    for path in options.paths:
-        report = parse(path)
+    for report in [report for path in options.paths for report in reports(path)]:
+        row = report.to_json()
         if options.json:
-            print(json.dumps(report.to_json()))
+            print(json.dumps(row))
         else:
-            said = {
-                k: v for k, v in report.to_json().items() if v not in (None, [], {}) and k not in ("path", "by_layer")
-            }
-            print(f"{path}: " + ", ".join(f"{key} {value}" for key, value in said.items()))
+            said = {key: value for key, value in row.items() if value not in (None, [], {}) and key != "by_layer"}
+            print(f"{said.pop('path')}: " + ", ".join(f"{key} {value}" for key, value in said.items()))
     return 0
+
+
+def _estimate(options) -> int:
+    from flow.estimate import commands
+
+    return commands.estimate(options)
+
+
+def _calibrate(options) -> int:
+    from flow.estimate import commands
+
+    return commands.calibrate(options)
 
 
 def _strategies(options) -> int:

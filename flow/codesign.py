@@ -12,8 +12,8 @@ from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 
-from flow.cost.rtl import prior
 from flow.errors import BadInput, BudgetMissed
+from flow.estimate.knowledge import verilog_model
 from flow.loop import finish
 from flow.loop.build import check_tools, convert_all, synthesise_all, trace_all
 from flow.loop.context import Context
@@ -56,7 +56,7 @@ def _loop(context: Context, upto: Upto) -> dict:
         read_data(context)
         return {}
     ground = lay_ground(context)
-    state = State(prior())
+    state = State(verilog_model(context.known))
     state = replace(state, baselines=_trace_baselines(context, ground, state))
     if upto is Upto.TRAIN:
         return _save(context, ground, state)

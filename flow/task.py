@@ -274,6 +274,11 @@ class Task(_Part):
     network: str = Field(
         "network.py", description="Python file with `network()`, a plain Keras model; relative to the folder."
     )
+    calibration: str = Field(
+        "calibration.json",
+        description="Reports that the cost models have learned from (`flow calibrate`), relative to the folder; used"
+        " where it is there.",
+    )
     data: Data = Field(Data(), description="Events and input words.")
     operating_point: Operating = Field(Operating(), description="The trigger's operating point.")
     target: Target = Field(Target(), description="Part, clock, tools.")

@@ -22,8 +22,24 @@ REQUIREMENTS = {
         "setuptools==80.9.0",  # keras-tuner and tensorboard import its pkg_resources
     ),
     "hgq2": ("HGQ2==0.2.0", "jax==0.10.2", "keras==3.15.1", "numpy==2.4.6", "quantizers==1.2.2"),
+    "rule4ml": (
+        "rule4ml==0.2.0",
+        "torch==2.13.0",
+        "torch-geometric==2.8.1",
+        "tensorflow==2.21.0",
+        "keras==3.15.1",
+        "keras-tuner==1.4.8",
+        "optuna==5.0.0",
+        "pandas==3.1.1",
+        "scikit-learn==1.9.1",
+        "numpy==2.4.6",
+    ),
 }
-PYTHONS = {"autoqkeras": ((3, 9), (3, 11)), "hgq2": ((3, 11), (3, 13))}  # first and last that have wheels of these
+PYTHONS = {  # first and last that have wheels of these
+    "autoqkeras": ((3, 9), (3, 11)),
+    "hgq2": ((3, 11), (3, 13)),
+    "rule4ml": ((3, 11), (3, 13)),
+}
 
 
 def python_of(peer: str, folder: Path) -> Path:

@@ -29,18 +29,17 @@ class Regression:
 
         A prediction ± its error holds 68 % of the reports.
         """
-        x = np.atleast_2d(x)
-        value = np.maximum(x @ np.asarray(self.mean), 0.0)
-        variance = np.einsum("ni,ij,nj->n", x, np.asarray(self.covariance), x) + (self.noise * value) ** 2
-        return value, variance * self._tails() ** 2
+        value, error = self.totals(np.atleast_2d(x)[:, None])
+        return value, error**2
 
-    def total(self, x: np.ndarray) -> tuple[float, float]:
-        """The sum over a design's rows (n, k), and its error: rows share β, their noise is their own."""
-        x = np.atleast_2d(x)
-        value, _ = self.predict(x)
-        whole = x.sum(axis=0)
-        variance = whole @ np.asarray(self.covariance) @ whole + ((self.noise * value) ** 2).sum()
-        return float(value.sum()), float(np.sqrt(variance) * self._tails())
+    def totals(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The sums over the rows of each of n designs, features (n, rows, k) → values (n,) and errors (n,).
+
+        Rows share their coefficients, their noise is their own.
+        """
+        rows, whole = np.maximum(x @ np.asarray(self.mean), 0.0), x.sum(axis=1)
+        variance = np.einsum("ni,ij,nj->n", whole, np.asarray(self.covariance), whole)
+        return rows.sum(axis=1), np.sqrt(variance + self.noise**2 * (rows**2).sum(axis=1)) * self._tails()
 
     def updated(self, x: np.ndarray, y: np.ndarray) -> "Regression":
         """The regression after rows of features (n, k) were reported to cost y (n,).
@@ -98,21 +97,3 @@ class Regression:
         from scipy.special import stdtrit  # light commands import this module, and none of SciPy
 
         return float(stdtrit(self.degrees, ONE_SIGMA))
-
-
-def fit(features: tuple[str, ...], x: np.ndarray, y: np.ndarray, loosen: float) -> Regression:
-    """A prior from rows x (n, k) and costs y (n,): weighted least squares, relative errors, no negative coefficient.
-
-    The covariance is the fit's own, widened by `loosen` times each coefficient: another network, other
-    weights, another tool may differ by that much from what was fitted.
-    """
-    from scipy.optimize import nnls
-
-    scale = np.maximum(y, 10.0)
-    mean, _ = nnls(x / scale[:, None], y / scale)
-    residual = (x @ mean - y) / scale
-    noise = float(np.sqrt(np.mean(residual**2)))
-    ridge = np.diag(1e-9 + (x / scale[:, None]).std(axis=0) ** 2 * 1e-6)
-    covariance = np.linalg.inv((x / scale[:, None]).T @ (x / scale[:, None]) / noise**2 + ridge)
-    wide = np.diag((loosen * np.maximum(mean, mean[mean > 0].min(initial=1.0) * 0.1)) ** 2)
-    return Regression(features, tuple(mean.tolist()), tuple(map(tuple, (covariance + wide).tolist())), noise)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+from flow.cost.rtl import count
 from flow.errors import BadInput
 from flow.firmware.blocks import Block, Traced, trace
 from flow.firmware.pipeline import CUTOFF_FRACTION, Pipeline, plan, to_fsm
@@ -22,7 +23,8 @@ __all__ = [
 
 @dataclass(frozen=True)
 class RtlSummary:
-    """Cycles from an input word to its logits, cycles between inputs, estimated LUTs, and bits of registers.
+    """Cycles from an input word to its logits, cycles between inputs, alkaid's estimate of LUTs, bits of registers, and
+    what the operations hold (`flow.cost.rtl.count`), by block.
 
     Registers at the ports count with the first and the last block.
     """
@@ -33,6 +35,7 @@ class RtlSummary:
     lut_by_block: dict[str, float]
     register_bits: int
     register_bits_by_block: dict[str, int]
+    counts: dict[str, dict[str, float]]
 
 
 def pipeline(traced: Traced, clock_ns: float, cutoff_ns: float | None = None):
@@ -79,7 +82,9 @@ def _summary(traced: Traced, stages: Pipeline) -> RtlSummary:
         bits[register.block] += sum(map(sum, register.kifs))
     bits[traced.blocks[0].name] += sum(map(sum, stages.input_kifs))
     bits[traced.blocks[-1].name] += sum(map(sum, stages.output_kifs))
-    return RtlSummary(stages.latency_cycles, 1, traced.lut_estimate, traced.lut_by_block, sum(bits.values()), bits)
+    return RtlSummary(
+        stages.latency_cycles, 1, traced.lut_estimate, traced.lut_by_block, sum(bits.values()), bits, count(stages)
+    )
 
 
 def _plan(traced: Traced, clock_ns: float, cutoff_ns: float | None) -> Pipeline:
@@ -150,6 +155,7 @@ def _describe(traced: Traced, stages: Pipeline, summary: RtlSummary, name: str, 
             for block in traced.blocks
         },
         "lut_estimate": round(summary.lut_estimate, 2),
+        "traced": {"latency_cycles": summary.latency_cycles, "counts": summary.counts},
         "generator": f"alkaid {version('alkaid')}",
     }
 

@@ -45,7 +45,7 @@ def trace_all(
         word = ground.scaling.word
         predictions = {
             "model": costs(ground.topology, design) | cost.predict(model, ground.topology, design, word, clock),
-            "traced": cost.predict_traced(model, counts["lut"], counts["ff"], counts["latency_cycles"], clock),
+            "traced": cost.predict_traced(model, counts["counts"], counts["latency_cycles"], clock),
         }
         found.append(Built(design, number, name, str(step.folder), member, physics, predictions, counts))
     return tuple(found)
@@ -158,12 +158,7 @@ def _traced(context: Context, ground: Ground, design: Design, step: Step, member
             weights = member_weights(ground.topology, step.arrays, member)
             model = qkeras_model.build(ground.topology, design, ground.scaling, weights)
             summary = rtl.summarise(rtl.trace(model, ground.scaling.word), context.task.target.clock_ns)
-            return {
-                "lut": summary.lut_estimate,
-                "ff": summary.register_bits,
-                "latency_cycles": summary.latency_cycles,
-                "by_layer": summary.lut_by_block,
-            }, {}
+            return {"latency_cycles": summary.latency_cycles, "counts": summary.counts}, {}
 
     return context.store.step("trace", inputs, compute).result
 

@@ -10,6 +10,8 @@ from pathlib import Path
 from flow import parts, task
 from flow.data.scaling import InputScaling
 from flow.errors import BadInput
+from flow.estimate.knowledge import load
+from flow.estimate.observation import Observation
 from flow.store import Store
 from flow.task import Task
 
@@ -46,6 +48,11 @@ class Context:
     @cached_property
     def store(self) -> Store:
         return Store(self.out)
+
+    @cached_property
+    def known(self) -> tuple[Observation, ...]:
+        """The reports that the task's cost models have learned from before."""
+        return load(self.folder / self.task.calibration)
 
     @property
     def limits(self) -> dict[str, float]:

@@ -262,7 +262,9 @@ def _chosen(context: Context, ground: Ground, state: State, best: Built, test: M
             for name, limit in context.limits.items()
         },
         "by_layer": best.report.by_layer,
-        "predicted_by_layer": cost.predict_by_layer(state.model, ground.topology, best.design, ground.scaling.word),
+        "predicted_by_layer": cost.predict_by_layer(
+            state.model, ground.topology, best.design, ground.scaling.word, clock
+        ),
         "ranges": _ranges(context, ground, best),
         "project": str(project_folder(context, best)),
     }

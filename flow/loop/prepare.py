@@ -10,6 +10,7 @@ from flow.cost import rtl as cost
 from flow.data.scaling import Centred, InputScaling
 from flow.design import Design, LayerDesign
 from flow.errors import BadInput, BudgetMissed
+from flow.estimate.knowledge import verilog_model
 from flow.firmware.followed import check_form
 from flow.formats import Format, best_integer, parse
 from flow.loop.context import Context, scaling_of
@@ -307,7 +308,7 @@ def _check_least(context: Context, topology: Topology) -> None:
     """Raise BudgetMissed where even the least design of the space is predicted far outside the budget."""
     least = least_design(context.task.space, topology, context.path)
     word = parse(context.task.data.word)
-    figures = cost.predict(cost.prior(), topology, least, word, context.task.target.clock_ns)
+    figures = cost.predict(verilog_model(context.known), topology, least, word, context.task.target.clock_ns)
     for name, limit in context.limits.items():
         figure = figures[name]
         if figure.value - 3 * (figure.error or 0.0) > limit:

@@ -98,7 +98,8 @@ def feed_back(context: Context, ground: Ground, state: State, number: int, verif
     errors = [item.error for item in told if item.error is not None]
     if errors and not any(item.report for item in (*state.baselines, *state.built, *built)):
         raise errors[0]  # no report at all: there is nothing to go on with
-    after = learn(state.model, ground.topology, ground.scaling.word, told)
+    reported, target = (*state.baselines, *state.built, *built), context.task.target
+    after = learn(context.known, ground.topology, ground.scaling.word, reported, target.part, target.clock_ns)
     trials = sum(trial.round == number for trial in state.trials)
     return state.with_round(Round(number, trials, built, state.model, after))
 

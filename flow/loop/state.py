@@ -1,11 +1,15 @@
 """What a run knows between rounds: trials, built designs and their reports, and the calibrated cost model."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from flow.cost.rtl import CostModel, Reported, calibrated
+from flow.cost.rtl import CostModel
 from flow.design import Design
 from flow.errors import ToolFailed
+from flow.estimate.gather import observation, on_verilog
+from flow.estimate.knowledge import verilog_model
+from flow.estimate.observation import Observation, joined
+from flow.formats import Fixed
 from flow.metrics import Figure, Implementation, figure
 from flow.study import Trial
 from flow.synth.report import Report
@@ -85,22 +89,16 @@ def report_figures(report: Report, clock_ns: float) -> dict[str, Figure]:
     return found
 
 
-def learn(model: CostModel, topology: Topology, word, built: tuple[Built, ...]) -> CostModel:
-    """The cost model after the reports of `built`."""
-    reports = [
-        Reported(
-            item.design,
-            float(item.report.lut),
-            float(item.report.ff),
-            float(item.report.latency_cycles[1]),
-            item.report.by_layer,
-            item.traced["lut"],
-            item.traced["ff"],
-        )
-        for item in built
-        if item.report is not None
-    ]
-    return calibrated(model, topology, word, reports)
+def learn(
+    known: Sequence[Observation], topology: Topology, word: Fixed, built: Sequence[Built], part: str, clock_ns: float
+) -> CostModel:
+    """The cost model after the reports of the user's calibration file and those of `built`; none counts twice."""
+    found = []
+    for item in built:
+        if item.report is not None:
+            of = on_verilog(item.report, topology, item.design, word, dict(item.traced), part, clock_ns)
+            found.append(observation(item.report, item.design.digest, of))
+    return verilog_model(joined(known, found))
 
 
 def prediction_error(built: tuple[Built, ...], fidelity: str, clock_ns: float) -> dict[str, float]:

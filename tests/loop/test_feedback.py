@@ -55,7 +55,7 @@ def report(design, factor: float) -> cost.Reported:
             rows[name]["lut"] *= factor
     cycles = cost.predict(cost.prior(), TOPOLOGY, design, WORD, CLOCK_NS)["latency_cycles"].value
     lut, ff = (sum(row[resource] for row in rows.values()) for resource in ("lut", "ff"))
-    return cost.Reported(design, lut, ff, cycles, rows, lut, ff)
+    return cost.Reported(design, lut, ff, cycles, rows)
 
 
 def model(factor: float, reports: int = 6) -> cost.CostModel:

@@ -6,12 +6,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from flow.cost.calibration import Regression
-from flow.cost.hls.columns import columns
-from flow.cost.hls.domain import domain
+from flow.cost.hls.domain import Domain, domain
 from flow.cost.hls.features import NAMES, Block
 from flow.cost.hls.layers import Network
 from flow.cost.hls.model import CYCLES, NEW_KEY, SEEN_KEY, STAGES, HlsModel, Key, find, key_of, loosened, stage_of
-from flow.cost.hls.predict import features_of, names, one_at_a_time, prepare
+from flow.cost.hls.predict import Prepared, features_of, names, one_at_a_time, prepare
 from flow.metrics import Fidelity
 
 Regressions = dict[Key, dict[str, dict[Block, Regression]]]
@@ -33,36 +32,29 @@ def updated(model: HlsModel, observations: Iterable[Observation]) -> HlsModel:
 
     Each joins the regressions of its own key (tool, version, part family, stage) and of its tool at that stage.
     """
+    own = {key: {figure: dict(blocks) for figure, blocks in row.items()} for key, row in model.regressions.items()}
+    model = replace(model, regressions=own, domains=dict(model.domains))
     for observation in observations:
-        model = _joined(model, observation)
+        _join(model, own, model.domains, observation)
     return model
 
 
-def _joined(model: HlsModel, observation: Observation) -> HlsModel:
+def _join(model: HlsModel, regressions: Regressions, domains: dict[Key, Domain], observation: Observation) -> None:
+    """Put a report into `regressions` and `domains`, which are the model's."""
     network, stage = observation.network, stage_of(observation.stage)
-    key = key_of(network, stage)
-    regressions: Regressions = {
-        k: {f: dict(blocks) for f, blocks in row.items()} for k, row in model.regressions.items()
-    }
+    key, ready = key_of(network, stage), prepare([network], stage)
+    alone = bool(one_at_a_time(ready.columns, ready.structure)[0])
     for figure, value in observation.figures.items():
-        if value is None or not NAMES.get(figure) or _told_by_latency(network, figure):
-            continue
+        if value is None or not NAMES.get(figure) or (figure == "interval_cycles" and alone):
+            continue  # where the interval is the latency, the latency tells it
         at = replace(key, stage=STAGES[0]) if figure in CYCLES else key
         for near in (at, at.general):
-            for block, (x, y) in _rows(model, near, observation, figure).items():
-                start = _start(model, near, figure, block)
-                found = start.updated(x, y)
+            for block, (x, y) in _rows(model, near, ready, observation, figure).items():
+                found = _start(model, near, figure, block).updated(x, y)
                 regressions.setdefault(near, {}).setdefault(figure, {})[block] = found
-    seen = domain([network], columns([network]))
-    domains = dict(model.domains)
+    seen = domain([network], ready.columns)
     for near in (key, key.general):
         domains[near] = domains[near].joined(seen) if near in domains else seen
-    return replace(model, regressions=regressions, domains=domains)
-
-
-def _told_by_latency(network: Network, figure: str) -> bool:
-    ready = prepare([network], STAGES[0])
-    return figure == "interval_cycles" and bool(one_at_a_time(ready.columns, ready.structure)[0])
 
 
 def _start(model: HlsModel, key: Key, figure: str, block: Block) -> Regression:
@@ -77,13 +69,12 @@ def _start(model: HlsModel, key: Key, figure: str, block: Block) -> Regression:
 
 
 def _rows(
-    model: HlsModel, key: Key, observation: Observation, figure: str
+    model: HlsModel, key: Key, ready: Prepared, observation: Observation, figure: str
 ) -> dict[Block, tuple[np.ndarray, np.ndarray]]:
     """Block → rows of features and what was reported of them: by layer where the report has layers, else in total.
 
     What several blocks cost together is split as it is predicted.
     """
-    ready = prepare([observation.network], key.stage)
     blocks = {block: rows for block, rows in features_of(figure, ready).items() if rows.any()}
     known = {block: found.regression for block in blocks if (found := find(model, key, figure, block)) is not None}
     shares = {block: np.maximum(blocks[block] @ np.asarray(known[block].mean), 0.0) for block in known}

@@ -1,0 +1,49 @@
+"""LUT, FF and latency of a design's RTL, predicted before any tool has seen it.
+
+`predict` takes formats and keep fractions alone (`columns`, `digits`, `features`); `predict_traced` the operations that
+the tracer found for the real weights (`operations`). Both are linear in what the hardware must hold, with coefficients
+from `prior.json` (fitted by `benchmarks/prior.py`) that every report corrects (`model`).
+"""
+
+from flow.cost.rtl.features import FF_FEATURES, LATENCY_FEATURES, LUT_FEATURES, block_names, blocks
+from flow.cost.rtl.model import (
+    CLOCK_NS,
+    STAGE,
+    TOOL,
+    CostModel,
+    Prediction,
+    Reported,
+    calibrated,
+    predict,
+    predict_by_layer,
+    predict_many,
+    predict_traced,
+    predict_traced_by_layer,
+    prior,
+)
+from flow.cost.rtl.operations import TRACED_FF_FEATURES, TRACED_LUT_FEATURES, count, summed
+
+__all__ = [
+    "CLOCK_NS",
+    "STAGE",
+    "TOOL",
+    "FF_FEATURES",
+    "LATENCY_FEATURES",
+    "LUT_FEATURES",
+    "TRACED_FF_FEATURES",
+    "TRACED_LUT_FEATURES",
+    "CostModel",
+    "Prediction",
+    "Reported",
+    "block_names",
+    "blocks",
+    "calibrated",
+    "count",
+    "predict",
+    "predict_by_layer",
+    "predict_many",
+    "predict_traced",
+    "predict_traced_by_layer",
+    "prior",
+    "summed",
+]

@@ -1,0 +1,37 @@
+"""`flow estimate --records`: predictions for the rows of a table, a JSON object a line."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from flow.cost import hls, records
+from flow.errors import BadInput
+from flow.estimate.answer import hls_ranges
+
+FIGURES = ("lut", "ff", "dsp", "bram_18k", "uram", "latency_cycles", "interval_cycles")
+_TOGETHER = 4096  # rows that are predicted at once
+
+
+def predicted(path: Path, model: hls.HlsModel, stage: str) -> tuple[Iterator[dict], list[str]]:
+    """Predictions row by row, and a line for each row that was left out. BadInput where no row can be used."""
+    rows, problems = records.read(path)
+    if not rows:
+        raise BadInput(problems[0] if problems else f"{path}: holds no rows")
+    return _answers(rows, model, stage), problems
+
+
+def _answers(rows: list[records.Row], model: hls.HlsModel, stage: str) -> Iterator[dict]:
+    for start in range(0, len(rows), _TOGETHER):
+        part = rows[start : start + _TOGETHER]
+        networks = [row.network for row in part]
+        ends = hls.finishes(model, networks)
+        reasons = hls.reasons(model, networks, stage)
+        for row, figures, end, why in zip(part, hls_ranges(model, networks, stage), ends, reasons):
+            yield {
+                "line": row.line,
+                "case": row.network.name,
+                "implementation": "hls4ml",
+                "stage": stage,
+                **{name: figures[name] for name in FIGURES},
+                "finishes": float(end),
+                "reasons": list(why),
+            }
