@@ -43,9 +43,8 @@ RECORDS = "FLOW_SYNTH_RECORDS"
 DENSE, UNFINISHED, CONV = "dense.csv", "dense_never_finished.csv", "conv.csv"
 FIGURES = ("lut", "ff", "dsp", "bram_18k", "uram", "latency_cycles", "interval_cycles")
 CYCLES = FIGURES[-2:]
-ONE_CORE = dict.fromkeys(
-    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), "1"
-)  # fmt: skip
+LIBRARIES = ("OMP", "OPENBLAS", "MKL", "TF_NUM_INTRAOP", "TF_NUM_INTEROP")
+ONE_CORE = {f"{name}_THREADS" if name.startswith("TF") else f"{name}_NUM_THREADS": "1" for name in LIBRARIES}
 ALL, UNUSABLE = "all", "left out of fits"
 POPULATION = 10_000
 REPEATS = 5
@@ -296,7 +295,7 @@ LABELS = {"lut": "LUT", "ff": "FF", "dsp": "DSP", "bram_18k": "BRAM18", "uram": 
 def print_groups(title: str, rows: Sequence[Mapping]) -> None:
     print(f"\n{title}")
     print(
-        f"{'':45}{'n':>5}{'R² log':>8}{'R²':>7}{'SMAPE %':>9}{'bias':>9}{'|error|':>9}{'in %':>7}{'exact %':>9}"
+        f"{'':45}{'n':>5}{'R² log':>8}{'R²':>7}{'SMAPE %':>9}{'bias':>9}{'|error|':>9}{'in %':>10}{'exact %':>9}"
         f"{'2 or 5 %':>10}{'in 68 %':>9}{'± %':>7}"
     )
     place = None
@@ -306,7 +305,7 @@ def print_groups(title: str, rows: Sequence[Mapping]) -> None:
         print(
             f"    {LABELS[row['figure']]:41}{row['n']:5}{_cell(row['r2_log'], 8, 3)}{_cell(row['r2'], 7, 2)}"
             f"{_cell(row['smape'], 9, 1)}{_cell(row['bias'], 9, 2)}{_cell(row['median_error'], 9, 0)}"
-            f"{_cell(100 * row['median_relative_error'], 7, 1)}"
+            f"{_cell(100 * row['median_relative_error'], 10, 1)}"
             f"{_percent(row['exact'], 9)}{_percent(row['close'], 10)}{_percent(row['coverage'], 9)}"
             f"{_percent(row['half_width'], 7)}"
         )
@@ -554,7 +553,8 @@ def print_speed(found: Mapping, answer: Mapping | None) -> None:
         seconds = answer["seconds"]
         print(
             f"  rule4ml: {seconds['single']:.2f} s for one configuration, {seconds['batch']:.3f} s each of "
-            f"{seconds['configurations']:,} in batches; import {seconds['import']:.1f} s, loading {seconds['load']:.1f} s"
+            f"{seconds['configurations']:,} in batches; import {seconds['import']:.1f} s, "
+            f"loading {seconds['load']:.1f} s"
         )
 
 

@@ -62,7 +62,7 @@ class Row:
 
     @property
     def beyond(self) -> str | None:
-        """What lies outside of both training sets: rule4ml's own (by its generator) and wa-hls4ml (by its data card)."""
+        """What lies outside of both training sets: rule4ml's own (by its generator), wa-hls4ml (by its data card)."""
         largest = max(a * b for a, b in zip(self.sizes, self.sizes[1:]))
         if len(self.sizes) < 3:
             return "one dense layer: both have two or more"

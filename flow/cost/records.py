@@ -110,7 +110,7 @@ def _row(line: int, fields: Mapping[str, str]) -> Row:
 
 
 def _network(fields: Mapping[str, str], notes: str) -> Network:
-    sizes = _sizes(fields["arch"], notes)
+    sizes = _sizes(fields["arch"], f"{fields.get('case', '')} {notes}")
     weights = sum(a * b for a, b in itertools.pairwise(sizes))
     zeros = _number(fields, "n_zeros", 0, weights)
     common = {
@@ -138,11 +138,10 @@ def _network(fields: Mapping[str, str], notes: str) -> Network:
     )
 
 
-def _sizes(arch: str, notes: str) -> list[int]:
-    """Layer sizes, the input's first."""
+def _sizes(arch: str, described: str) -> list[int]:
+    """Layer sizes, the input's first; `described` may name a network whose sizes are known."""
     if not arch:
-        named = re.search(r"model (\w+)", notes)
-        arch = NAMED.get(named.group(1), "") if named else ""
+        arch = next((sizes for name, sizes in NAMED.items() if name in described), "")
         if not arch:
             raise BadInput("arch is empty: the layers' sizes are needed, such as 16-64-32-5")
     if not re.fullmatch(r"\d{1,7}(-\d{1,7}){1,63}", arch) or not arch.isascii():

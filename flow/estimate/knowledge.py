@@ -56,7 +56,7 @@ def models(observations: Iterable[Observation]) -> Models:
     """The priors that ship, after these reports."""
     rows = sorted(observations, key=lambda item: item.subject)
     hls4ml = [item for item in rows if item.implementation is Implementation.HLS4ML]
-    return Models(verilog_model(rows), _hls(hls4ml), _power(rows))
+    return Models(verilog_model(rows), _hls(hls4ml), power_model(rows))
 
 
 def verilog_model(observations: Iterable[Observation]) -> rtl_cost.CostModel:
@@ -94,7 +94,7 @@ def _hls(rows: list[Observation]) -> hls.HlsModel:
     return hls.updated_feasibility(model, ended[True], ended[False]) if any(ended.values()) else model
 
 
-def _power(rows: Iterable[Observation]) -> power.PowerModel:
+def power_model(rows: Iterable[Observation]) -> power.PowerModel:
     """The model of power after the reports that tell power and what the design used."""
     told = [
         power.Observed(

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
+from flow.cost import COSTS, power
 from flow.cost import rtl as cost
+from flow.estimate.knowledge import power_model
 from flow.loop.build import model_of, project_folder
 from flow.loop.context import Context
 from flow.loop.prepare import RANGE_EVENTS, Ground
@@ -254,7 +256,8 @@ def _chosen(context: Context, ground: Ground, state: State, best: Built, test: M
         "formats": best.design.to_json()["layers"],
         "figures": _json(best.physics)
         | _json(reported)
-        | _json({k: best.predicted["model"][k] for k in ("bits", "ebops", "energy")}),
+        | _json({name: best.predicted["model"][name] for name in COSTS})
+        | _json(_power(context, reported)),
         "test": test,
         "inside_budget": inside(reported, context.limits),
         "margins": {
@@ -268,6 +271,12 @@ def _chosen(context: Context, ground: Ground, state: State, best: Built, test: M
         "ranges": _ranges(context, ground, best),
         "project": str(project_folder(context, best)),
     }
+
+
+def _power(context: Context, reported: Mapping[str, Figure]) -> dict[str, Figure]:
+    """Power, and energy of an inference, of the resources that a report tells; one event comes every interval."""
+    counts, target = {name: reported[name].value for name in power.RESOURCES}, context.task.target
+    return power.figures(power_model(context.known), counts, target.part, target.clock_ns, target.interval)
 
 
 def _ranges(context: Context, ground: Ground, item: Built) -> list[dict]:

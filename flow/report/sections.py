@@ -140,6 +140,7 @@ def _design(result: dict) -> Section:
         Text(f"Design {digest}, round {turn}; project: {project}."),
         table,
         Text(note),
+        tables.costs(result),
         None if chosen.get("predicted_by_layer") else Text("The model's prediction by layer is not in this result.", "missing"),
         tables.layer_formats(result),
         tables.ranges(result),

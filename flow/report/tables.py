@@ -21,6 +21,7 @@ from flow.report.values import (
 )  # fmt: skip
 
 COMPARED = ("lut", "ff", "latency_ns")
+COSTS = ("bits", "macs", "ebops", "bops", "energy", "power_w", "energy_fpga")
 
 
 def budget(result: dict) -> Table | None:
@@ -93,6 +94,13 @@ def _verdict(item: dict) -> Cell:
     return Cell("yes", mark="good") if inside else Cell("no", mark="bad")
 
 
+def costs(result: dict) -> Table | None:
+    """Operations, bits, power and energy of the chosen design."""
+    figures = at(result, "chosen", "figures") or {}
+    rows = [(Cell(label(name)), figure_cell(figures[name])) for name in COSTS if name in figures]
+    return Table("What an inference of the chosen design costs", ("", "value"), tuple(rows)) if rows else None
+
+
 def layers(result: dict) -> Table | None:
     """Formats, keep fraction and cost of the chosen design, layer by layer."""
     chosen = result.get("chosen") or {}
@@ -106,7 +114,7 @@ def layers(result: dict) -> Table | None:
 
     def costs_of(name: str) -> tuple[Cell, ...]:
         found = [_count(at(reported, name, key), stages) for key in ("lut", "ff", "dsp")]
-        return (*found, _count(at(predicted, name, "lut"), "model"))
+        return (*found, *(_count(at(predicted, name, key), "model") for key in ("lut", "ff")))
 
     rows = [(Cell("input"), empty, empty, Cell(short(design.get("input"))), blank, blank, *costs_of("input"))]
     for name, item in design["layers"].items():
@@ -128,8 +136,20 @@ def layers(result: dict) -> Table | None:
             rows.append((Cell(str(name)), *start, *costs_of(name)))
     rows.append((Cell("sum of the layers"), *start, *_sums(reported, predicted, stages)))
     whole = (_count(at(chosen, "figures", key), stage(at(chosen, "figures", key))) for key in ("lut", "ff", "dsp"))
-    rows.append((Cell("whole design"), *start, *whole, blank))
-    header = ("layer", "kernel", "bias", "activation", "keep", "bits", "LUT", "FF", "DSP", "LUT predicted")
+    rows.append((Cell("whole design"), *start, *whole, blank, blank))
+    header = (
+        "layer",
+        "kernel",
+        "bias",
+        "activation",
+        "keep",
+        "bits",
+        "LUT",
+        "FF",
+        "DSP",
+        "LUT predicted",
+        "FF predicted",
+    )
     return Table("The chosen design layer by layer", header, tuple(rows))
 
 
@@ -138,7 +158,8 @@ def _sums(reported: dict, predicted: dict, stages: str) -> tuple[Cell, ...]:
         values = [v for row in rows.values() if (v := value(at(row, key))) is not None]
         return _count(sum(values) if values else None, tag)
 
-    return (*(total(reported, key, stages) for key in ("lut", "ff", "dsp")), total(predicted, "lut", "model"))
+    whole = (total(reported, key, stages) for key in ("lut", "ff", "dsp"))
+    return (*whole, *(total(predicted, key, "model") for key in ("lut", "ff")))
 
 
 def layer_formats(result: dict) -> Table | None:

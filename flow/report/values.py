@@ -24,6 +24,13 @@ _LABELS = {
     "auc": "AUC",
     "mean_auc": "mean AUC",
     "ebops": "EBOPs",
+    "macs": "MACs",
+    "bops": "BOPs",
+    "power_w": "power",
+    "energy": "energy, 45 nm",
+    "energy_fpga": "energy on the FPGA",
+    "uram": "URAM",
+    "interval_cycles": "interval in cycles",
 }
 _COUNTS = ("LUT", "FF", "DSP", "BRAM18", "cycle", "bit")
 _STAGES = {"synth": "synth, pre-layout", "csynth": "csynth, pre-layout"}

@@ -1,6 +1,5 @@
 """Costs from formats alone, and the regression that learns from reports."""
 
-
 from flow.cost import COSTS, costs
 from flow.design import Design, LayerDesign
 from flow.formats import Fixed, Relu

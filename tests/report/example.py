@@ -243,7 +243,7 @@ def _chosen(point: dict) -> dict:
             for name, limit in limits.items()
         },
         "by_layer": {name: {"lut": round(s * lut), "ff": round(0.4 * s * lut), "dsp": 0} for name, s in shares.items()},
-        "predicted_by_layer": {name: {"lut": 0.97 * s * lut} for name, s in shares.items()},
+        "predicted_by_layer": {name: {"lut": 0.97 * s * lut, "ff": 0.41 * s * lut} for name, s in shares.items()},
         "ranges": [
             _range("input", "input", "quantized_bits(6,2,0,alpha=1)", 4.0, 5.25, 0.0031, 2, 3),
             _range("fc0", "activation", "quantized_relu(4,1)", 2.0, 1.75, 0.0, 1, 1),
