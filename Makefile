@@ -11,7 +11,7 @@ FLOW := $(LAUNCHER) $(VENV)/bin/flow
 PYTEST := $(LAUNCHER) $(VENV)/bin/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup flow data train search convert synth report status test check clean distclean
+.PHONY: help setup flow data train search convert synth report status estimate calibrate test check clean distclean
 
 help: ## show this help
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -53,6 +53,12 @@ report: $(BASE) ## finish all rounds and write the page
 
 status: $(BASE) ## show how far the task is
 	$(FLOW) status $(TASK)
+
+estimate: $(BASE) ## what the chosen design costs, by layer, beside its reports
+	$(FLOW) estimate $(TASK)
+
+calibrate: $(BASE) ## refit the cost models on the task's reports
+	$(FLOW) calibrate $(TASK)
 
 test: $(TEST) ## run all tests
 	$(PYTEST)
