@@ -347,6 +347,7 @@ def fitted(rows: list[Row]) -> cost.CostModel:
             [np.array([row.report.by_layer[block][name] for block in row.counts], float) for row in told],
             [row.case.network for row in told],
             TRACED_LOOSEN[name],
+            np.ones(len(told), dtype=bool),
         )
         for name, features in (("lut", cost.TRACED_LUT_FEATURES), ("ff", cost.TRACED_FF_FEATURES))
     }
@@ -359,6 +360,7 @@ def fitted(rows: list[Row]) -> cost.CostModel:
             [_cost(row, name, traced) for row in rows],
             [row.case.network for row in rows],
             LOOSEN[name],
+            np.array([name == "latency_cycles" or row.report is not None for row in rows]),
         )
         for name, features in (
             ("lut", cost.LUT_FEATURES),
@@ -406,12 +408,13 @@ def regression(
     y: list[np.ndarray],
     networks: list[str],
     loosen: float,
+    told: np.ndarray,
 ) -> Regression:
-    """A prior from the rows of designs, x (rows, k) and y (rows,).
+    """A prior from the rows of designs, x (rows, k) and y (rows,); `told` flags the designs whose y is a report's.
 
     Errors count relative to what is expected (relative to what was found, small costs would pull the coefficients down).
-    The coefficients may differ by `loosen` for another network; the noise is
-    what then makes 68 % of the designs of networks that were left out fall inside their interval.
+    The coefficients may differ by `loosen` for another network; the noise is what then makes 68 % of the reports on
+    networks that were left out fall inside their interval.
     """
     groups = np.array(networks)
     held = [np.zeros(0)] * len(x)
@@ -426,11 +429,11 @@ def regression(
     shared = np.array([(a.sum(axis=0) ** 2 * spread).sum() for a in x])
     own = np.array([(h**2).sum() for h in held])
     miss = np.abs(value - truth)
-    # The noise that each design would need to be inside; 68 % of them are at this one's quantile.
+    # The noise that each report would need to be inside; 68 % of them are at this one's quantile.
     tails = float(stdtrit(DEGREES, ONE_SIGMA))
     needed = np.sqrt(np.maximum((miss / tails) ** 2 - shared, 0.0) / np.maximum(own, 1.0))
-    noise = max(float(np.quantile(needed, 0.68)), LEAST_NOISE)
-    covered = np.mean(miss <= tails * np.sqrt(shared + noise**2 * own))
+    noise = max(float(np.quantile(needed[told], 0.68)), LEAST_NOISE)
+    covered = np.mean((miss <= tails * np.sqrt(shared + noise**2 * own))[told])
     relative = value / truth - 1.0
     print(
         f"{name}: {len(x)} designs of {len(set(networks))} networks; left out by network: median |error|"
