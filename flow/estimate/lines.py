@@ -7,6 +7,7 @@ HEADS = {
     "lut": "LUT", "ff": "FF", "dsp": "DSP", "bram_18k": "BRAM18", "latency_cycles": "latency (cycles)",
     "interval_cycles": "interval (cycles)", "energy_fpga": "energy (nJ)",
 }  # fmt: skip
+COUNTED = ("LUT", "FF", "DSP", "BRAM18", "URAM", "cycle")
 LAYER_COLUMNS = ("lut", "ff", "dsp", "bram_18k")
 
 
@@ -73,26 +74,24 @@ def _label(row: Mapping) -> str:
 def _cell(item: Mapping | None) -> str:
     if item is None:
         return "-"
-    digits = 0 if item["value"] >= 10 or item["unit"] in ("LUT", "FF", "DSP", "BRAM18", "cycle") else 2
-    value = f"{item['value']:.{digits}f}"
-    return value if item["low"] == item["high"] else f"{value} ({item['low']:.{digits}f}-{item['high']:.{digits}f})"
+    sides = [item[side] for side in ("value", "low", "high")]
+    counted = item["unit"] in COUNTED
+    value, low, high = (f"{side:.0f}" if counted or side >= 100 else f"{side:.3g}" for side in sides)
+    return value if sides[1] == sides[2] else f"{value} ({low}-{high})"
 
 
 def _by_layer(kind: str, rows: Sequence[Mapping]) -> list[str]:
-    """Predictions and reports of one implementation side by side, a line a layer."""
-    if not rows:
-        return []
+    """Predictions and reports of one implementation side by side, a line a layer; what no layer uses is left out."""
     names = dict.fromkeys(name for row in rows for name in row["by_layer"])
-    head = (f"{kind}, by layer", *(f"{HEADS[c]} {row['fidelity']}" for c in LAYER_COLUMNS for row in rows))
-    body = [
-        (name, *(_count(row["by_layer"].get(name, {}).get(c)) for c in LAYER_COLUMNS for row in rows)) for name in names
-    ]
+    told = [(c, row) for c in LAYER_COLUMNS for row in rows if any(layer.get(c) for layer in row["by_layer"].values())]
+    if not told:
+        return []
+    head = (f"{kind}, by layer", *(f"{HEADS[c]} {row['fidelity']}" for c, row in told))
+    body = [(name, *(_count(row["by_layer"].get(name, {}).get(c)) for c, row in told)) for name in names]
     return ["", *_table(head, body)]
 
 
-def _count(value: float | Mapping | None) -> str:
-    if isinstance(value, Mapping):
-        return _cell({"unit": "", **value})
+def _count(value: float | None) -> str:
     return "-" if value is None else f"{value:.0f}"
 
 
