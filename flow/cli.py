@@ -1,6 +1,7 @@
 """`flow`: one sub-command a step. Nothing heavy is imported before a command needs it."""
 
 import argparse
+import errno
 import json
 import os
 import signal
@@ -40,6 +41,8 @@ def main(arguments: list[str] | None = None) -> int:
         from flow.store import storage_error
 
         known = storage_error(error)
+        if error.errno == errno.ENAMETOOLONG:
+            return _fail(f"{str(error.filename)[:60]}...: the name is too long for a file", BadInput.exit_status)
         if known is None:
             raise
         return _fail(str(known), known.exit_status)

@@ -1,6 +1,6 @@
 """The answer to `flow estimate`: what each implementation will cost, by each fidelity there is, beside its reports."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from flow.cost import costs, hls, power
 from flow.cost import rtl as rtl_cost
@@ -32,7 +32,7 @@ def estimate(subject: Subject, models: Models, stage: str, traced: bool) -> dict
         "clock_ns": subject.clock_ns,
         "costs": {name: item.to_json() for name, item in found.items()},
         "estimates": estimates,
-        "reports": [_report(item, subject) for item in reports if item.finished],
+        "reports": [_report(item, reports) for item in reports if item.finished],
         "left_out": left,
     }
 
@@ -58,11 +58,7 @@ def hls_ranges(model: hls.HlsModel, networks: list[hls.Network], stage: str) -> 
 
 
 def _hls(subject: Subject, models: Models, stage: str) -> dict:
-    found = hls.predict(models.hls, [subject.network], stage)
-    figures = {
-        name: _numbers(name, *(float(side[0]) for side in (row.value, row.low, row.high)))
-        for name, row in found.items()
-    }
+    figures = hls_ranges(models.hls, [subject.network], stage)[0]
     return {
         "implementation": Implementation.HLS4ML.value,
         "fidelity": Fidelity.MODEL.value,
@@ -124,7 +120,7 @@ def _energy(subject: Subject, models: Models, figures: Mapping[str, Range]) -> d
     }
 
 
-def _report(item: Observation, subject: Subject) -> dict:
+def _report(item: Observation, others: Sequence[Observation]) -> dict:
     figures = {name: value for name, value in item.figures.items() if name not in POWERS}
     found = {name: _numbers(name, value, value, value) for name, value in figures.items()}
     return {
@@ -132,24 +128,34 @@ def _report(item: Observation, subject: Subject) -> dict:
         "fidelity": item.stage,
         "stage": item.stage,
         "tool": f"{item.tool} {item.tool_version or ''}".strip(),
-        "figures": {name: row | {"fidelity": item.stage} for name, row in (found | _measured(item, subject)).items()},
+        "figures": {
+            name: row | {"fidelity": item.stage}
+            for name, row in (found | _measured(item, _interval(item, others))).items()
+        },
         "by_layer": item.by_layer,
         "reasons": [],
         "source": item.source,
     }
 
 
-def _measured(item: Observation, subject: Subject) -> dict[str, Range]:
+def _interval(item: Observation, others: Sequence[Observation]) -> float | None:
+    """Cycles between two inferences, which reports of power don't tell: one in Verilog, else what another report of the project says."""
+    if item.implementation is Implementation.RTL:
+        return 1.0
+    told = (
+        other.figures.get("interval_cycles") for other in (item, *others) if other.implementation is item.implementation
+    )
+    return next((value for value in told if value), None)
+
+
+def _measured(item: Observation, interval: float | None) -> dict[str, Range]:
     """Power and energy where the tool reported power: in place of the model's."""
-    needed = (*power.RESOURCES, *POWERS, "interval_cycles")
-    if not set(needed) <= set(item.figures):
+    known = {*power.RESOURCES, *POWERS} <= set(item.figures) and hls.family(item.part) in power.FAMILIES
+    if not known or interval is None or not item.clock_ns:
         return {}
     dynamic, static = (item.figures[name] for name in POWERS)
     counts = {name: item.figures[name] for name in power.RESOURCES}
-    interval = item.figures["interval_cycles"]
-    found = power.reported(
-        dynamic, static, counts, subject.part, subject.clock_ns, interval, Fidelity(item.stage), item.tool
-    )
+    found = power.reported(dynamic, static, counts, item.part, item.clock_ns, interval, Fidelity(item.stage), item.tool)
     return {name: _range(row) for name, row in found.items()}
 
 

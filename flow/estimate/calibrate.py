@@ -31,17 +31,18 @@ class Change:
 
 def calibrate(paths: Sequence[Path], state: Path) -> dict:
     """Join the reports below `paths` into the calibration file `state`; returns what was taken and what changed."""
-    known = knowledge.load(state)
     found: list[Observation] = []
     left: list[str] = []
     for path in paths:
         rows, reasons = gather(path)
         found += rows
         left += reasons
-    after = joined(known, found)
+    with knowledge.held(state):
+        known = knowledge.load(state)
+        after = joined(known, found)
+        before_models, after_models = knowledge.models(known), knowledge.models(after)
+        knowledge.save(state, after)
     old, new = {item.subject for item in known}, {item.subject for item in found}
-    before_models, after_models = knowledge.models(known), knowledge.models(after)
-    knowledge.save(state, after)
     return {
         "state": str(state),
         "reports": {"known": len(old), "new": len(new - old), "again": len(new & old), "now": len(after)},

@@ -1,6 +1,7 @@
 """`flow estimate` and `flow calibrate`, from their options to what is printed."""
 
 import json
+import re
 import sys
 from argparse import Namespace
 from pathlib import Path
@@ -68,8 +69,8 @@ def _results(path: Path, out: Path | None) -> Path:
 
 def _settings(options: Namespace) -> Settings:
     factor = options.reuse_factor
-    if factor is not None and not (factor.isascii() and factor.isdigit() and 1 <= int(factor) <= 10**9):
-        raise BadInput(f"--reuse-factor {factor}: a whole number from 1 on is needed")
+    if factor is not None and not (re.fullmatch(r"[1-9][0-9]{0,8}|10{9}", factor)):
+        raise BadInput(f"--reuse-factor {factor[:40]}: a whole number from 1 to 1000000000 is needed")
     return Settings(
         options.part,
         None if options.clock is None else _period(options.clock),
@@ -85,7 +86,7 @@ def _period(clock: str) -> float:
     except ValueError:
         megahertz = 0.0
     if not 0.1 <= megahertz <= 10_000:
-        raise BadInput(f"--clock {clock}: a frequency in MHz from 0.1 to 10000 is needed")
+        raise BadInput(f"--clock {clock[:40]}: a frequency in MHz from 0.1 to 10000 is needed")
     return 1e3 / megahertz
 
 

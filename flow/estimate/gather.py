@@ -1,6 +1,5 @@
 """Find the reports below a folder, each with the network that it speaks of."""
 
-import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -9,7 +8,8 @@ from pathlib import Path
 from flow.cost import hls, records
 from flow.design import Design
 from flow.errors import BadInput, FlowError
-from flow.estimate.observation import FIGURES, Observation, joined
+from flow.estimate.files import json_object
+from flow.estimate.observation import FIGURES, Observation, joined, traced_counts
 from flow.estimate.subject import is_project, of_project
 from flow.formats import Fixed
 from flow.metrics import Implementation
@@ -18,6 +18,7 @@ from flow.synth.report import Report, Status
 from flow.topology import Topology
 
 CONFIGURATION = "hls4ml_config.yml"
+_COMPILERS = {"vivado_hls": hls.Tool.VIVADO_HLS, "vitis_hls": hls.Tool.VITIS_HLS}  # as their reports are named
 
 # What was found, and a line for each thing that was left out and why.
 Found = tuple[list[Observation], list[str]]
@@ -54,8 +55,13 @@ def _projects(path: Path) -> Iterator[Path]:
 def _of_project(folder: Path) -> Found:
     """Reports on the Verilog and on the hls4ml project of a built design."""
     subject = of_project(folder)
-    described = _described(folder / "rtl" / "rtl.json")
-    of = (subject.topology, subject.design, subject.word, described.get("traced"), subject.part, subject.clock_ns)
+    description = folder / "rtl" / "rtl.json"
+    traced = json_object(description).get("traced")
+    try:
+        traced_counts(traced)
+    except BadInput as error:
+        raise BadInput(f"{description}: {error}") from None
+    of = (subject.topology, subject.design, subject.word, traced, subject.part, subject.clock_ns)
     verilog, left = _observed(folder, folder / "rtl", lambda report: on_verilog(report, *of))
     hls4ml, more = _observed(folder, folder / "hls", lambda report: _on_hls(report, subject.network))
     return verilog + hls4ml, left + more
@@ -118,10 +124,9 @@ def on_verilog(
 
 def _on_hls(report: Report, network: hls.Network) -> dict:
     """An hls4ml network, with the compiler and version that the report tells."""
-    named = next((tool for tool in hls.Tool if tool.value == report.tool), network.tool)
     exact = replace(
         network,
-        tool=named,
+        tool=_COMPILERS.get(report.tool, network.tool),
         tool_version=report.tool_version or network.tool_version,
         part=network.part or report.part,
         clock_ns=network.clock_ns or report.clock_target_ns,
@@ -154,16 +159,6 @@ def _of_records(path: Path) -> Found:
         if not row.finished:
             found.append(Observation(stage="csynth", finished=False, **shared))
     return found, problems
-
-
-def _described(path: Path) -> Mapping:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise BadInput(f"{path}: can't be read ({error})") from None
-    if not isinstance(found, dict):
-        raise BadInput(f"{path}: an object is expected, not {type(found).__name__}")
-    return found
 
 
 def _worst(value) -> float:

@@ -4,16 +4,20 @@ It holds reports, not coefficients: models are refitted from the priors that shi
 the reports does not matter, none counts twice, and a newer program's better prior is used at once.
 """
 
+import fcntl
 import json
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from flow.cost import hls, power
 from flow.cost import rtl as rtl_cost
-from flow.design import Design
+from flow.design import Design, check
 from flow.errors import BadInput
-from flow.estimate.observation import POWERS, Observation
+from flow.estimate.files import json_object
+from flow.estimate.observation import POWERS, Observation, traced_counts
 from flow.formats import parse
 from flow.metrics import Implementation
 from flow.store import write_json
@@ -35,21 +39,54 @@ def load(path: Path) -> tuple[Observation, ...]:
     """The observations of a calibration file, none where there is no file. BadInput names the file and the entry."""
     if not path.exists():
         return ()
-    try:
-        read = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BadInput(f"{path}: can't be read ({error.strerror})") from None
-    except ValueError as error:
-        raise BadInput(f"{path}: no JSON ({error})") from None
-    if not isinstance(read, dict) or read.get("format") != FORMAT or not isinstance(read.get("observations"), list):
+    read = json_object(path)
+    if read.get("format") != FORMAT or not isinstance(read.get("observations"), list):
         raise BadInput(f"{path}: no calibration file; `format` has to be {FORMAT!r}, `observations` a list")
-    return tuple(Observation.from_json(row, f"{path}: observations[{i}]") for i, row in enumerate(read["observations"]))
+    return tuple(_observation(row, f"{path}: observations[{i}]") for i, row in enumerate(read["observations"]))
+
+
+def _observation(row: Mapping, where: str) -> Observation:
+    """An entry of the file, with a network that the models can be asked about. BadInput names `where`."""
+    item = Observation.from_json(row, where)
+    try:
+        if item.implementation is Implementation.HLS4ML:
+            network_of(item)
+        else:
+            topology, design = design_of(item)
+            check(design, topology)
+            parse(item.network["word"])
+            traced_counts(item.network.get("traced"))
+    except (BadInput, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BadInput(f"{where}: its network can't be read ({type(error).__name__}: {error})") from None
+    return item
+
+
+@contextmanager
+def held(path: Path):
+    """Hold a calibration file from reading to writing it: of two programs at once, the second waits for the first.
+
+    The folder is locked, which leaves no file behind; where the file system has no locks, nobody waits.
+    """
+    try:
+        descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:  # no folder yet, and so nothing to lose; what is wrong with the place is said when it is written
+        yield
+        return
+    try:
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def save(path: Path, observations: Iterable[Observation]) -> None:
     """Write a calibration file, sorted, so that the same reports give the same bytes."""
     rows = sorted((item.to_json() for item in observations), key=lambda row: (row["source"], json.dumps(row)))
-    write_json(path, {"format": FORMAT, "observations": rows})
+    try:
+        write_json(path, {"format": FORMAT, "observations": rows})
+    except (FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError) as error:
+        raise BadInput(f"{path}: no place for a calibration file ({error.strerror})") from None
 
 
 def models(observations: Iterable[Observation]) -> Models:
@@ -70,12 +107,12 @@ def verilog_model(observations: Iterable[Observation]) -> rtl_cost.CostModel:
 
 
 def _reported(item: Observation, design: Design) -> rtl_cost.Reported:
-    figures, traced = item.figures, item.network.get("traced") or {}
+    figures = item.figures
     return rtl_cost.Reported(
         design,
         *(figures.get(name) for name in ("lut", "ff", "latency_cycles")),
         item.by_layer,
-        traced.get("counts", {}),
+        traced_counts(item.network.get("traced")),
         item.clock_ns or rtl_cost.CLOCK_NS,
         item.tool,
         item.stage,
@@ -95,7 +132,7 @@ def _hls(rows: list[Observation]) -> hls.HlsModel:
 
 
 def power_model(rows: Iterable[Observation]) -> power.PowerModel:
-    """The model of power after the reports that tell power and what the design used."""
+    """The model of power after the reports that tell power and what the design used, on a part that is known."""
     told = [
         power.Observed(
             {name: item.figures[name] for name in power.RESOURCES},
@@ -105,7 +142,10 @@ def power_model(rows: Iterable[Observation]) -> power.PowerModel:
             item.figures.get("static_power_w"),
         )
         for item in rows
-        if set(power.RESOURCES) <= set(item.figures) and set(POWERS) & set(item.figures)
+        if set(power.RESOURCES) <= set(item.figures)
+        and set(POWERS) & set(item.figures)
+        and item.clock_ns
+        and hls.family(item.part) in power.FAMILIES
     ]
     return power.updated(power.prior(), told)
 

@@ -1,7 +1,5 @@
 """What an estimate is asked for: a design of a task, a built project, a `.keras` file, an hls4ml configuration."""
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,6 +7,7 @@ from flow import parts, task
 from flow.cost import hls
 from flow.design import Design, check
 from flow.errors import BadInput
+from flow.estimate.files import json_object
 from flow.formats import Fixed, parse
 from flow.topology import Topology
 
@@ -80,7 +79,7 @@ def is_project(folder: Path) -> bool:
 
 def of_project(folder: Path, wanted: Settings = Settings()) -> Subject:
     """The subject of a built design's folder."""
-    read = {name: _json(folder / name) for name in PROJECT_FILES}
+    read = {name: json_object(folder / name) for name in PROJECT_FILES}
     try:
         topology, design = Topology.from_json(read["topology.json"]), Design.from_json(read["design.json"])
         word, target = parse(read["scaling.json"]["word"]), read["metadata.json"]["target"]
@@ -104,7 +103,7 @@ def _of_task(folder: Path, which: str | None, out: Path, wanted: Settings) -> Su
     if which is None:
         which = _chosen(out, folder)
     path = Path(which)
-    if path.is_file() and (path.suffix != ".json" or "layers" not in _json(path)):
+    if path.is_file() and (path.suffix != ".json" or "layers" not in json_object(path)):
         return _of_file(path, wanted.over(named))
     if path.is_file():
         design = _design(path)
@@ -121,18 +120,8 @@ def _of_task(folder: Path, which: str | None, out: Path, wanted: Settings) -> Su
 
 def _whole(name: str, topology: Topology, design: Design, word, settings: Settings, project: Path | None) -> Subject:
     parts.find(settings.part)
-    network = hls.network(
-        topology,
-        design,
-        strategy=settings.strategy,
-        reuse_factor=settings.reuse_factor,
-        io_type=settings.io_type,
-        tool=settings.tool,
-        tool_version=None,
-        part=settings.part,
-        clock_ns=settings.clock_ns,
-    )
-    return Subject(name, settings.part, settings.clock_ns, network, topology, design, word, project)
+    network = hls.network(topology, design, tool_version=None, **vars(settings))
+    return Subject(name, settings.part, settings.clock_ns, hls.checked(network), topology, design, word, project)
 
 
 def _of_file(path: Path, wanted: Settings) -> Subject:
@@ -150,9 +139,10 @@ def _of_file(path: Path, wanted: Settings) -> Subject:
 
 def _chosen(out: Path, folder: Path) -> str:
     result = out / "result.json"
-    row = _json(result) if result.is_file() else {}
-    if row.get("chosen"):
-        return row["chosen"]["digest"]
+    row = json_object(result) if result.is_file() else {}
+    match row.get("chosen"):
+        case {"digest": str(digest)}:
+            return digest
     raise BadInput(
         f"{folder}: no design named, and no run in {out} has chosen one; name one (a digest, a design's JSON, a .keras file or "
         "an hls4ml configuration), or run `flow run` first"
@@ -179,18 +169,6 @@ def _topology(folder: Path, out: Path) -> Topology:
 
 def _design(path: Path) -> Design:
     try:
-        return Design.from_json(_json(path))
+        return Design.from_json(json_object(path))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BadInput(f"{path}: no design ({type(error).__name__}: {error})") from None
-
-
-def _json(path: Path) -> Mapping:
-    try:
-        read = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BadInput(f"{path}: can't be read ({error.strerror})") from None
-    except ValueError as error:
-        raise BadInput(f"{path}: no JSON ({error})") from None
-    if not isinstance(read, dict):
-        raise BadInput(f"{path}: an object is expected, not {type(read).__name__}")
-    return read

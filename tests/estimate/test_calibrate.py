@@ -1,9 +1,12 @@
 """Reports go into the calibration file once, whatever their order, and what they teach is said."""
 
 import json
+import subprocess
+import sys
 
 import pytest
-from estimate.built import TARGET, project, yosys_report
+from estimate.built import TARGET, TRACED, project, yosys_report
+from loop.running import ROOT
 from synth.vendor_texts import POWER, UTILIZATION, XML
 
 from flow.cost import hls
@@ -89,7 +92,7 @@ def test_predictions_move_to_the_reports(tmp_path):
     done = calibrate([tmp_path / "out"], tmp_path / "calibration.json")
     (lut,) = (change for change in done["changes"] if change["figure"] == "lut")
     assert lut["implementation"] == "rtl" and lut["stage"] == "synth" and lut["reports"] == 5
-    assert lut["error_after"] < lut["error_before"] * 0.7
+    assert lut["error_after"] < lut["error_before"] * 0.85
 
 
 def test_a_newer_report_takes_the_place_of_the_older(tmp_path):
@@ -149,7 +152,8 @@ def test_a_failed_write_keeps_the_old_file(tmp_path, monkeypatch):
     "content, said",
     [
         ("{", "no JSON"),
-        ("[]", "no calibration file"),
+        ("[" * 100_000, "no JSON"),
+        ("[]", "an object is expected"),
         ('{"format": "flow calibration 0", "observations": []}', "has to be 'flow calibration 1'"),
         ('{"format": "flow calibration 1", "observations": [{}]}', r"observations\[0\]: no observation"),
     ],
@@ -186,3 +190,106 @@ def test_damaged_projects_and_reports_are_named_and_left_out(tmp_path):
 def test_a_folder_that_is_not_there(tmp_path):
     with pytest.raises(BadInput, match="no such folder"):
         gather(tmp_path / "nothing")
+
+
+def test_a_report_of_vivado_does_not_move_what_yosys_will_say(tmp_path):
+    place = project(tmp_path / "out", 0, None)
+    (place / "rtl" / "synth" / "utilization.rpt").write_text(UTILIZATION.replace(": Fully Placed", ": Synthesized"))
+    (item,) = gather(place)[0]
+    assert (item.implementation, item.tool, item.stage) == (Implementation.RTL, "vivado", "synth")
+    before, after = knowledge.models([]).rtl, knowledge.models([item]).rtl
+    assert list(after.others) == ["vivado synth"]
+    assert (after.lut, after.ff, after.traced_lut) == (before.lut, before.ff, before.traced_lut)
+
+
+@pytest.mark.parametrize("cell, tool", [("DSP48E", "Vivado HLS"), ("DSP", "Vitis HLS")])
+def test_a_report_in_a_built_project_counts_for_the_compiler_that_wrote_it(cell, tool, tmp_path):
+    place = project(tmp_path / "out", 0, None)
+    (place / "hls" / "csynth.xml").write_text(XML.replace("DSP48E>", f"{cell}>"))
+    (item,) = gather(place)[0]
+    assert (item.implementation, item.tool, item.stage) == (Implementation.HLS4ML, tool, "csynth")
+    before, after = knowledge.models([]), knowledge.models([item])
+    moved = {key for key, row in after.hls.regressions.items() if row != before.hls.regressions.get(key)}
+    assert {(key.tool, key.stage) for key in moved} == {(tool, "csynth")}
+    assert {(key.version, key.family) for key in moved} == {("", ""), (item.tool_version, "ultrascale+")}
+    assert after.rtl == before.rtl
+
+
+def test_power_on_a_part_that_is_not_known_harms_nothing(tmp_path):
+    folder = hls_project(tmp_path / "tagger", ("utilization.rpt", UTILIZATION), ("power.rpt", POWER))
+    (folder / "hls4ml_config.yml").write_text(CONFIG.replace("xcku040-ffva1156-2-e", "xcnothing"))
+    found, left = gather(tmp_path)
+    assert left == [] and any("dynamic_power_w" in item.figures for item in found)
+    assert knowledge.models(found).power == knowledge.models([]).power
+    assert knowledge.models(found).hls != knowledge.models([]).hls
+
+
+def test_two_calibrations_at_once_both_count(tmp_path):
+    state = tmp_path / "calibration.json"
+    places = [project(tmp_path / name, seed) for seed, name in enumerate(("one", "other"))]
+    command = [sys.executable, "-m", "flow.cli", "calibrate", "--state", str(state)]
+    with knowledge.held(state):
+        running = [subprocess.Popen([*command, str(place)], cwd=ROOT, stdout=subprocess.DEVNULL) for place in places]
+        with pytest.raises(subprocess.TimeoutExpired):
+            running[0].wait(3)
+    assert [process.wait(60) for process in running] == [0, 0]
+    assert len(knowledge.load(state)) == 2
+
+
+@pytest.mark.parametrize(
+    "traced", ["5", '{"counts": 5}', '{"counts": {"fc0": {}}}', '{"counts": {"fc0": 5}}', "[" * 100_000]
+)
+def test_damaged_counts_are_named_and_left_out(traced, tmp_path):
+    place = project(tmp_path / "out", 0)
+    (place / "rtl" / "rtl.json").write_text(f'{{"traced": {traced}}}')
+    found, (line,) = gather(tmp_path)
+    assert found == [] and str(place / "rtl" / "rtl.json") in line
+
+
+NETWORK = {"layers": [{"kind": "dense", "n_in": 16, "n_out": 5, "weight_bits": 6, "data_bits": 8}]}
+
+
+@pytest.mark.parametrize(
+    "fields, said",
+    [
+        ({"tool": 5}, "texts"),
+        ({"clock_ns": 0}, "clock_ns 0"),
+        ({"clock_ns": "5"}, "clock_ns '5'"),
+        ({"finished": "no"}, "true or false"),
+        ({"network": {}}, "network"),
+        ({"network": {"layers": []}}, "without layers"),
+        ({"network": {"layers": [NETWORK["layers"][0] | {"n_in": 0}]}}, "n_in is 0"),
+        ({"network": {"layers": [NETWORK["layers"][0] | {"reuse_factor": "x"}]}}, "reuse_factor is 'x'"),
+        ({"network": {"layers": [NETWORK["layers"][0] | {"n_in": 10**6, "n_out": 10**6}]}}, "weights, more than"),
+        ({"implementation": "rtl"}, "network"),
+        ({"implementation": "rtl", "network": {"topology": {}, "design": {}, "word": ""}}, "network"),
+    ],
+)
+def test_entries_that_no_model_can_read_are_named(fields, said, tmp_path):
+    entry = {
+        "implementation": "hls4ml",
+        "tool": "Vitis HLS",
+        "tool_version": None,
+        "stage": "csynth",
+        "part": None,
+        "clock_ns": 5.0,
+        "network": NETWORK,
+        "figures": {"lut": 500},
+    }
+    state = tmp_path / "calibration.json"
+    state.write_text(json.dumps({"format": knowledge.FORMAT, "observations": [entry]}))
+    assert len(knowledge.load(state)) == 1
+    state.write_text(json.dumps({"format": knowledge.FORMAT, "observations": [entry | fields]}))
+    with pytest.raises(BadInput, match=r"observations\[0\]: ") as error:
+        knowledge.load(state)
+    assert said in str(error.value)
+
+
+def test_a_design_traced_later_is_the_same_design(tmp_path):
+    place, state = project(tmp_path / "out", 0), tmp_path / "calibration.json"
+    (place / "rtl" / "rtl.json").write_text("{}")
+    calibrate([place], state)
+    (place / "rtl" / "rtl.json").write_text(json.dumps({"traced": TRACED}))
+    assert calibrate([place], state)["reports"] == {"known": 1, "new": 0, "again": 1, "now": 1}
+    (kept,) = knowledge.load(state)
+    assert kept.network["traced"] == TRACED

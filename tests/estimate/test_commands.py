@@ -6,6 +6,7 @@ import pytest
 from estimate.built import TARGET, TOPOLOGY, expected, project
 from estimate.test_calibrate import CONFIG, HEADER, KERAS, hls_project
 from loop.running import ROOT, flow, one_line
+from synth.vendor_texts import POWER, UTILIZATION
 from test_cli import HEAVY, imported_by
 
 from flow.metrics import METRICS
@@ -197,3 +198,30 @@ def test_help_says_what_is_asked_for():
     text = flow("estimate", "--help").stdout
     assert "--records" in text and "--stage" in text and "DESIGN" in text
     assert (ROOT / "docs" / "cost.md").is_file()
+
+
+@pytest.mark.parametrize("arguments", [["a" * 5000], ["models/tiny", "a" * 5000], ["a" * 300 + ".json"]])
+def test_names_that_are_too_long(arguments):
+    assert "too long" in one_line(flow("estimate", *arguments), 2)
+
+
+def test_a_reuse_factor_of_thousands_of_digits():
+    assert "--reuse-factor 999" in one_line(flow("estimate", "models/tiny", "--reuse-factor", "9" * 5000), 2)
+
+
+def test_a_report_keeps_its_clock(tmp_path):
+    place = project(tmp_path / "out", 0)
+    (place / "rtl" / "synth" / "power.rpt").write_text(POWER)
+    (place / "rtl" / "synth" / "utilization.rpt").write_text(UTILIZATION)
+    rows = []
+    for clock in ("200", "100"):
+        found = json.loads(flow("estimate", place, "--json", "--clock", clock, "--state", tmp_path / "none").stdout)
+        rows.append([row["figures"] for row in found["reports"]])
+    assert rows[0] == rows[1]
+    assert any({"power_w", "energy_fpga"} <= set(figures) for figures in rows[0])
+
+
+def test_a_place_that_takes_no_file(tmp_path):
+    place, state = project(tmp_path / "out", 0), tmp_path / "file"
+    state.write_text("")
+    assert str(state / "state.json") in one_line(flow("calibrate", place, "--state", state / "state.json"), 2)

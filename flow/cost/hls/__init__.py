@@ -4,11 +4,12 @@ What hls4ml's templates unroll to is counted layer by layer (`structure`); what 
 such physical features (`features`, `model`), which every report makes better (`update`).
 """
 
+from flow.cost.hls.columns import family
 from flow.cost.hls.feasibility import finishes, updated_feasibility
 from flow.cost.hls.features import FIGURES
 from flow.cost.hls.from_config import from_config, read_network
 from flow.cost.hls.from_design import network
-from flow.cost.hls.layers import IoType, Kind, Layer, Network, Strategy, Tool, Weights
+from flow.cost.hls.layers import IoType, Kind, Layer, Network, Strategy, Tool, Weights, checked
 from flow.cost.hls.model import STAGES, HlsModel, prior
 from flow.cost.hls.predict import Prediction, predict, predict_by_layer, reasons
 from flow.cost.hls.update import Observation, updated
@@ -26,6 +27,8 @@ __all__ = [
     "Strategy",
     "Tool",
     "Weights",
+    "checked",
+    "family",
     "finishes",
     "from_config",
     "network",

@@ -7,13 +7,15 @@ data: no model is built and nothing in them is run.
 
 import json
 import re
+import zlib
 from collections.abc import Mapping
 from dataclasses import replace
+from lzma import LZMAError
 from pathlib import Path
 from zipfile import BadZipFile, ZipFile
 
 from flow.cost.hls import from_keras, from_project
-from flow.cost.hls.layers import IoType, Network, Tool
+from flow.cost.hls.layers import IoType, Network, Tool, checked
 from flow.cost.hls.settings import Settings
 from flow.errors import BadInput
 
@@ -26,6 +28,8 @@ _BACKENDS = {
     "vitisunified": Tool.VITIS_HLS,
 }
 _LARGEST = 64 * 1024 * 1024  # bytes of a description
+_MOST_VALUES = 1_000_000
+_NO_ARCHIVE = (OSError, EOFError, RuntimeError, KeyError, ValueError, BadZipFile, LZMAError, zlib.error)
 
 
 def read_network(path: Path, wanted: Mapping | None = None) -> Network:
@@ -41,10 +45,11 @@ def read_network(path: Path, wanted: Mapping | None = None) -> Network:
         row = _mapping(path)
         model = row if "class_name" in row and "config" in row else None
     try:
-        found = from_config({} if model is row else row, path.parent, model)
+        return checked(_with(from_config({} if model is row else row, path.parent, model), wanted or {}))
     except BadInput as error:
         raise BadInput(f"{path}: {error}") from None
-    return _with(found, wanted or {})
+    except RecursionError:
+        raise BadInput(f"{path}: lists inside of lists, too deep to be a network") from None
 
 
 def from_config(row: Mapping, folder: Path = Path("."), model: Mapping | None = None) -> Network:
@@ -87,32 +92,50 @@ def _model(row: Mapping, folder: Path) -> Mapping:
     if not named:
         raise BadInput("names no network: neither KerasModel nor KerasJson, and no written project is beside it")
     for place in (Path(named), folder / named, folder / Path(named).name):
-        if place.is_file():
+        if _is_file(place):
             return _keras_file(place) if place.suffix == ".keras" else _mapping(place)
     raise BadInput(f"KerasModel {named}: no such file, nor {folder / Path(named).name}")
 
 
 def _keras_file(path: Path) -> Mapping:
-    """The description of the model in a `.keras` file."""
+    """The description of the model in a `.keras` file, its `config.json`; what unpacks to more than that is refused."""
     try:
         with ZipFile(path) as archive, archive.open("config.json") as file:
-            return _json(file.read(_LARGEST).decode("utf-8"), path)
-    except (OSError, BadZipFile, KeyError, UnicodeDecodeError, NotImplementedError) as error:
+            text = file.read(_LARGEST + 1)
+    except _NO_ARCHIVE as error:
         raise BadInput(f"{path}: no Keras model ({type(error).__name__}: {error})") from None
+    return _json(_text_of(text, path), path)
 
 
 def _mapping(path: Path) -> Mapping:
     """A JSON or YAML file that holds a mapping."""
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path}: can't be read ({getattr(error, 'strerror', None) or 'no text in UTF-8'})") from None
+        with open(path, "rb") as file:
+            text = _text_of(file.read(_LARGEST + 1), path)
+    except OSError as error:
+        raise BadInput(f"{path}: can't be read ({error.strerror})") from None
     if path.suffix == ".json":
         return _json(text, path)
     row = _yaml(text, path)
     if not isinstance(row, Mapping):
         raise BadInput(f"{path}: a mapping is expected, not {type(row).__name__}")
     return row
+
+
+def _text_of(content: bytes, path: Path) -> str:
+    if len(content) > _LARGEST:
+        raise BadInput(f"{path}: larger than any description of a network ({_LARGEST} bytes)")
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        raise BadInput(f"{path}: can't be read (no text in UTF-8)") from None
+
+
+def _is_file(place: Path) -> bool:
+    try:
+        return place.is_file()
+    except OSError:  # a name that no file can have
+        return False
 
 
 def _json(text: str, path: Path) -> Mapping:
@@ -130,7 +153,27 @@ def _yaml(text: str, path: Path):
     import yaml
 
     class Loader(yaml.SafeLoader):
-        """Plain values; hls4ml's own tags, such as !keras_model, stand for the text behind them."""
+        """Plain values; hls4ml's own tags, such as !keras_model, stand for the text behind them.
+
+        An alias stands for all that it repeats, so that a short text can mean more than fits into memory.
+        """
+
+        def __init__(self, stream):
+            super().__init__(stream)
+            self.sizes: dict[int, int] = {}
+
+        def compose_node(self, parent, index):
+            repeated = self.check_event(yaml.AliasEvent)
+            node = super().compose_node(parent, index)
+            if repeated and id(node) not in self.sizes:
+                raise yaml.YAMLError("an alias stands for what it is inside of")
+            if not repeated:
+                items = () if isinstance(node, yaml.ScalarNode) else node.value
+                inner = [item for pair in items for item in (pair if isinstance(pair, tuple) else (pair,))]
+                self.sizes[id(node)] = 1 + sum(self.sizes[id(item)] for item in inner)
+                if self.sizes[id(node)] > _MOST_VALUES:
+                    raise yaml.YAMLError(f"aliases make more than {_MOST_VALUES} values of it")
+            return node
 
     def plain(loader, _, node):
         return loader.construct_scalar(node) if isinstance(node, yaml.ScalarNode) else None
@@ -138,7 +181,8 @@ def _yaml(text: str, path: Path):
     Loader.add_multi_constructor("!", plain)
     try:
         return yaml.load(text, Loader)
-    except (yaml.YAMLError, RecursionError) as error:
+    # A value with a tag that it does not fit, such as !!int "", is any of these errors to the library.
+    except (yaml.YAMLError, RecursionError, ValueError, LookupError, TypeError, AttributeError) as error:
         said = re.sub(r"\s+", " ", str(error))
         raise BadInput(f"{path}: no YAML ({said})") from None
 
@@ -151,8 +195,8 @@ def _clock(value) -> float | None:
     if value is None:
         return None
     try:
-        clock = float(value)
-    except (TypeError, ValueError):
+        clock = 0.0 if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
         clock = 0.0
     if not 0.1 <= clock <= 1000:
         raise BadInput(f"ClockPeriod {value!r} is no period from 0.1 to 1000 ns")

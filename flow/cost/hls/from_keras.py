@@ -14,6 +14,7 @@ from flow.errors import BadInput
 from flow.topology import accumulator_bits, output_size
 
 Shape = tuple[int, ...]
+_DIMENSIONS = 8  # of an array, the batch's among them: hls4ml knows no layer for more
 
 _PASSED = ("Dropout", "SpatialDropout1D", "SpatialDropout2D", "GaussianNoise", "ActivityRegularization")
 _MERGED = ("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum")
@@ -88,7 +89,7 @@ def _made(node: _Node) -> Made:
         raise node.refused(f"no costs are known for this kind; known: {', '.join(sorted(_MAKERS))}")
     try:
         return maker(node)
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, ArithmeticError) as error:
         raise node.refused(f"its settings can't be read ({type(error).__name__}: {error})") from None
 
 
@@ -126,10 +127,11 @@ def _sources(nodes):
 
 def _input_shape(name: str, config: Mapping) -> Shape:
     shape = config.get("batch_shape") or config.get("batch_input_shape")
-    shape = shape[0] if shape and isinstance(shape[0], list) else shape
-    if not shape or not all(isinstance(size, int) and 0 < size < 10**7 for size in shape[1:]):
+    shape = shape[0] if isinstance(shape, list) and shape and isinstance(shape[0], list) else shape
+    sizes = shape[1:] if isinstance(shape, list) and 1 < len(shape) <= _DIMENSIONS else [None]
+    if not all(isinstance(size, int) and 0 < size < 10**7 for size in sizes):
         raise BadInput(f"layer {name}: the input's shape {shape!r} is not known")
-    return tuple(shape[1:])
+    return tuple(sizes)
 
 
 def _common(node: _Node) -> dict:

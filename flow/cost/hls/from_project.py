@@ -39,7 +39,7 @@ class _Project:
 
     def number(self, config: str, name: str, default: int | None = None) -> int:
         text = self.values.get(config, {}).get(name)
-        if text is not None and re.fullmatch(r"\d+(\*\d+)*", text.replace(" ", "")):
+        if text is not None and re.fullmatch(r"\d{1,12}(\*\d{1,12}){0,5}", text.replace(" ", ""), re.ASCII):
             return math.prod(int(factor) for factor in text.replace(" ", "").split("*"))
         if default is None:
             raise BadInput(f"parameters.h: {config} has no number {name}")
@@ -129,7 +129,7 @@ def _weighted(project: _Project, config: str) -> dict:
         "result_bits": accum and accum.bits,
         "reuse_factor": project.number(config, "reuse_factor", 1),
         "strategy": _STRATEGIES.get(strategy, Strategy.RESOURCE),
-        "zeros": project.number(config, "n_zeros", 0) / max(weights, 1),
+        "zeros": min(project.number(config, "n_zeros", 0) / max(weights, 1), 1.0),
     }
 
 

@@ -12,6 +12,7 @@ _PLAIN = {
     "quantized_sigmoid": "hard_sigmoid",
     "quantized_bits": "linear",
 }
+_WIDEST = 64
 _BITS = {"binary": 1, "stochastic_binary": 1, "ternary": 2, "stochastic_ternary": 2}
 
 
@@ -39,6 +40,8 @@ def quantized(function) -> Type | None:
     if not name.startswith("quantized_"):
         return None
     bits, integer = int(config.get("bits", 8)), int(config.get("integer", 0))
+    if not 1 <= bits <= _WIDEST:
+        raise ValueError(f"{name} of {bits} bits; allowed: 1 to {_WIDEST}")
     signed = not name.endswith(("relu", "sigmoid", "relu_po2")) and bool(config.get("keep_negative", True))
     if name.endswith("po2"):
         return Type(min(2 ** (bits - 1) + 1, 64), integer)

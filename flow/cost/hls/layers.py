@@ -6,6 +6,7 @@ Unknown values are None; what is predicted then starts from what is usual, and s
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from enum import Enum, IntEnum
+from types import NoneType
 
 from flow.errors import BadInput
 
@@ -116,9 +117,57 @@ class Network:
         """Raises BadInput for what is no network."""
         try:
             layers = tuple(Layer(**_values(item, _LAYER)) for item in row["layers"])
-            return Network(**(_values(row, _NETWORK) | {"layers": layers}))
+            return checked(Network(**(_values(row, _NETWORK) | {"layers": layers})))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise BadInput(f"no network of hls4ml layers ({type(error).__name__}: {error})") from None
+
+
+# Least and largest of each number; None where it may be unknown. No network that is synthesised comes near the ends.
+_RANGES: dict[str, tuple[int, int]] = {
+    **dict.fromkeys(("n_in", "n_out", "positions"), (1, 10**9)),
+    **dict.fromkeys(("buffer_values", "table_size"), (0, 10**9)),
+    **dict.fromkeys(("weight_bits", "data_bits"), (1, 1024)),
+    **dict.fromkeys(("weight_int", "data_int"), (-10_000, 10_000)),
+    "result_bits": (1, 4096),
+    "reuse_factor": (1, 10**9),
+    "weights": (0, len(Weights) - 1),
+}
+_NEEDED = ("n_in", "n_out", "positions", "buffer_values", "weights")
+_MOST_WEIGHTS = 10**9
+_CLOCKS_NS = (1e-3, 1e6)
+
+
+def checked(network: Network) -> Network:
+    """The network, if its numbers are such that costs can be told. BadInput names the layer and the number."""
+    for layer in network.layers:
+        for name, (low, high) in _RANGES.items():
+            value = getattr(layer, name)
+            known = value is not None or name in _NEEDED
+            if known and (isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high):
+                raise BadInput(f"layer {layer.name}: {name} is {_short(value)}; allowed: whole numbers {low} to {high}")
+        if layer.kind in MULTIPLYING and layer.n_in * layer.n_out > _MOST_WEIGHTS:
+            raise BadInput(f"layer {layer.name}: {layer.n_in} x {layer.n_out} weights, more than {_MOST_WEIGHTS}")
+        if not isinstance(layer.zeros, (int, float)) or not 0 <= layer.zeros <= 1:
+            raise BadInput(f"layer {layer.name}: zeros is {_short(layer.zeros)}; allowed: a fraction of the weights")
+        _check_texts(layer, ("name", "activation"))
+    _check_texts(network, ("tool_version", "part", "name", "hls4ml_version"))
+    clock = network.clock_ns
+    if clock is not None and not (isinstance(clock, (int, float)) and _CLOCKS_NS[0] <= clock <= _CLOCKS_NS[1]):
+        raise BadInput(f"clock_ns is {_short(clock)}; allowed: {_CLOCKS_NS[0]:g} to {_CLOCKS_NS[1]:g} ns")
+    if not network.layers:
+        raise BadInput("a network without layers has no cost")
+    return network
+
+
+def _check_texts(item: Layer | Network, names: tuple[str, ...]) -> None:
+    for name in names:
+        if not isinstance(getattr(item, name), (str, NoneType)):
+            raise BadInput(f"{name} is {_short(getattr(item, name))}; allowed: text")
+
+
+def _short(value) -> str:
+    text = repr(value) if not isinstance(value, int) or value.bit_length() < 200 else "a number beyond 10^60"
+    return text if len(text) <= 60 else f"{text[:60]}..."
 
 
 _LAYER = {"kind": Kind, "strategy": Strategy, "weights": Weights}

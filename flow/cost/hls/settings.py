@@ -8,7 +8,9 @@ from flow.cost.hls.layers import Strategy
 from flow.errors import BadInput
 
 AUTO = "auto"
-_TYPE = re.compile(r"\s*(?:nnet::array<\s*)?(?:ap_|ac_)?(u?)(fixed|int)\s*<\s*(\d{1,3})\s*(?:,\s*(-?\d{1,4})\b)?")
+_TYPE = re.compile(
+    r"\s*(?:nnet::array<\s*)?(?:ap_|ac_)?(u?)(fixed|int)\s*<\s*(\d{1,4})\s*(?=[,>])(?:,\s*(-?\d{1,4})\b)?", re.ASCII
+)
 _STRATEGIES = {
     "latency": Strategy.LATENCY,
     "resource": Strategy.RESOURCE,
@@ -39,6 +41,8 @@ class Settings:
     @staticmethod
     def of(row: Mapping) -> "Settings":
         """Raises BadInput naming the key where a part is no mapping."""
+        if not isinstance(row, Mapping):
+            raise BadInput("HLSConfig is no mapping of settings")
         parts = [row.get(name) or {} for name in ("Model", "LayerType", "LayerName")]
         for name, part in zip(("Model", "LayerType", "LayerName"), parts):
             if not isinstance(part, Mapping) or not (
@@ -51,7 +55,7 @@ class Settings:
         value = self._of("ReuseFactor", name, kind)
         if value is None:
             return 1
-        if isinstance(value, bool) or not str(value).isdigit() or not 1 <= int(value) <= 10**9:
+        if not _is_count(value) or not 1 <= int(value) <= 10**9:
             raise BadInput(f"layer {name}: ReuseFactor {value!r} is no whole number from 1 on")
         return int(value)
 
@@ -65,7 +69,7 @@ class Settings:
 
     def table_size(self, name: str, kind: str) -> int | None:
         value = self._of("TableSize", name, kind)
-        return int(value) if str(value).isdigit() else None
+        return int(value) if _is_count(value) else None
 
     def type(self, what: str, name: str, kind: str) -> Type | None:
         """The type of a layer's `what` (weight, bias, result, accum); None where hls4ml infers it."""
@@ -87,6 +91,13 @@ class Settings:
             if row and row.get(what) is not None:
                 return row[what]
         return None
+
+
+def _is_count(value) -> bool:
+    """A whole number, or the digits of one."""
+    if isinstance(value, str):
+        return value.isascii() and value.isdigit() and len(value) <= 12
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
 def parse_type(text: str, where: str = "type") -> Type:

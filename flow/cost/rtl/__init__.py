@@ -11,6 +11,7 @@ from flow.cost.rtl.model import (
     STAGE,
     TOOL,
     CostModel,
+    Counts,
     Prediction,
     Reported,
     calibrated,
@@ -21,18 +22,20 @@ from flow.cost.rtl.model import (
     predict_traced_by_layer,
     prior,
 )
-from flow.cost.rtl.operations import TRACED_FF_FEATURES, TRACED_LUT_FEATURES, count, summed
+from flow.cost.rtl.operations import COUNTS, TRACED_FF_FEATURES, TRACED_LUT_FEATURES, count, summed
 
 __all__ = [
     "CLOCK_NS",
-    "STAGE",
-    "TOOL",
+    "COUNTS",
     "FF_FEATURES",
     "LATENCY_FEATURES",
     "LUT_FEATURES",
+    "STAGE",
+    "TOOL",
     "TRACED_FF_FEATURES",
     "TRACED_LUT_FEATURES",
     "CostModel",
+    "Counts",
     "Prediction",
     "Reported",
     "block_names",

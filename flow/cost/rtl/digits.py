@@ -8,7 +8,6 @@ its datum for each non-zero digit in canonical signed digits (Reitwiesner 1960):
 from functools import lru_cache
 
 import numpy as np
-from scipy.special import ndtri
 
 from flow.formats import best_integer
 
@@ -37,6 +36,8 @@ def table(kind: str, bits: int) -> np.ndarray:
 
 
 def _table(kind: str, bits: int, spread: float) -> np.ndarray:
+    from scipy.special import ndtri  # light commands import this module, and none of SciPy
+
     ranks = (np.arange(_SAMPLE) + 0.5) / _SAMPLE
     weights = -spread * ndtri(ranks / 2)  # the largest first
     form = best_integer(np.concatenate([weights, -weights]), bits, kind)

@@ -1,8 +1,10 @@
 """hls4ml configurations and Keras descriptions, read without either."""
 
 import json
+import re
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -333,3 +335,104 @@ def test_a_project_and_its_keras_model_are_the_same_network(tmp_path):
     costs = [hls.predict(hls.prior(), [net], "csynth") for net in (written, described)]
     for figure in ("lut", "dsp", "bram_18k", "latency_cycles"):
         assert costs[1][figure].value[0] == pytest.approx(costs[0][figure].value[0], rel=0.1)
+
+
+BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 10)
+)
+MERGES = "a0: &a0 {x: 1}\n" + "".join(f"a{i}: &a{i} {{<<: [{', '.join([f'*a{i - 1}'] * 9)}]}}\n" for i in range(1, 10))
+
+
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        (BOMB + "Backend: *a9\n", "values"),
+        (MERGES, "values"),
+        ("a: &a [*a]\nBackend: Vivado\n", "inside of"),
+        ("x: 2020-99-99\n", "no YAML"),
+        ('x: !!int ""\n', "no YAML"),
+        ("x: !!bool maybe\n", "no YAML"),
+        ("x: !!timestamp soon\n", "no YAML"),
+        ("x: !!python/object/apply:os.getcwd []\n", "no YAML"),
+        ("x: " + "9" * 5000 + "\n", "no YAML"),
+        ("HLSConfig: 5\n", "HLSConfig"),
+        ("HLSConfig: {Model: {ReuseFactor: \u00b2}}\nKerasModel: model.json\n", "ReuseFactor"),
+        ("HLSConfig: {Model: {Precision: 'ap_fixed<99999,6>'}}\nKerasModel: model.json\n", "no fixed-point type"),
+        ("KerasModel: " + "a" * 5000 + "\n", "no such file"),
+        ("ClockPeriod: true\nKerasModel: model.json\n", "ClockPeriod"),
+    ],
+)
+def test_texts_that_mean_harm_or_nothing(text, said, tmp_path):
+    (tmp_path / "model.json").write_text(json.dumps(MODEL))
+    path = tmp_path / "hls4ml_config.yml"
+    path.write_text(text)
+    with pytest.raises(BadInput, match=re.escape(str(path))) as error:
+        hls.read_network(path)
+    assert said in str(error.value)
+
+
+def test_an_alias_is_read_as_what_it_stands_for(tmp_path):
+    (tmp_path / "model.json").write_text(json.dumps(MODEL))
+    path = tmp_path / "hls4ml_config.yml"
+    path.write_text("KerasModel: model.json\nHLSConfig:\n LayerName: {fc: &a {ReuseFactor: 3}, out: *a}\n")
+    assert [layer.reuse_factor for layer in hls.read_network(path).layers] == [3, 3]
+
+
+def damaged(path: Path, method: int) -> Path:
+    """An archive whose packed bytes are not what its method packs."""
+    with ZipFile(path, "w", method) as archive:
+        archive.writestr("config.json", json.dumps(MODEL) * 50)
+    content = bytearray(path.read_bytes())
+    content[60:120] = bytes(range(195, 255))
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_damaged_archives(method, tmp_path):
+    with pytest.raises(BadInput, match="m.keras: "):
+        hls.read_network(damaged(tmp_path / "m.keras", method))
+
+
+def test_an_archive_that_unpacks_to_too_much(tmp_path):
+    with ZipFile(tmp_path / "m.keras", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("config.json", b" " * (65 << 20))
+    with pytest.raises(BadInput, match="larger than any description"):
+        hls.read_network(tmp_path / "m.keras")
+
+
+def test_an_archive_with_a_password(tmp_path):
+    path = saved(tmp_path / "m.keras", MODEL)
+    content = bytearray(path.read_bytes())
+    content[6] |= 1
+    content[content.find(b"PK\1\2") + 8] |= 1
+    path.write_bytes(content)
+    with pytest.raises(BadInput, match="encrypted"):
+        hls.read_network(path)
+
+
+@pytest.mark.parametrize(
+    "config, said",
+    [
+        ({"units": 0}, "n_out is 0"),
+        ({"units": -5}, "can't be read|n_out is -5"),
+        ({"units": 10**300}, "n_out is a number beyond"),
+        ({"units": float("inf")}, "OverflowError"),
+        ({"units": float("nan")}, "ValueError"),
+        ({"units": 10**9}, "weights, more than"),
+        ({"units": 5, "kernel_quantizer": "quantized_po2(99999999999)"}, "allowed: 1 to 64"),
+        ({"units": 5, "kernel_quantizer": "quantized_bits(0,0)"}, "allowed: 1 to 64"),
+    ],
+)
+def test_sizes_that_no_layer_has(config, said, tmp_path):
+    path = saved(tmp_path / "m.keras", keras(("Dense", {"name": "fc", "activation": "linear", **config})))
+    with pytest.raises(BadInput, match=said):
+        hls.read_network(path)
+
+
+@pytest.mark.parametrize("shape", [5, "x", [], [None], {"a": 1}, [None, 0], [None, 1.5], [None] + [10**6] * 100])
+def test_input_shapes_that_are_none(shape, tmp_path):
+    model = json.loads(json.dumps(MODEL))
+    model["config"]["layers"][0]["config"]["batch_shape"] = shape
+    with pytest.raises(BadInput, match="layer x: the input's shape"):
+        hls.read_network(saved(tmp_path / "m.keras", model))
