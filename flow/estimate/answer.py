@@ -40,25 +40,23 @@ def estimate(subject: Subject, models: Models, stage: str, traced: bool) -> dict
 def predictions(models: Models, item: Observation) -> dict[str, Range]:
     """What the models say of the network that an observation speaks of, at its stage and for its tool."""
     if item.implementation is Implementation.HLS4ML:
-        return hls_ranges(models.hls, [network_of(item)], item.stage)[0]
+        return ranges(hls.predict(models.hls, [network_of(item)], item.stage))[0]
     topology, design = design_of(item)
     word, clock = parse(item.network["word"]), item.clock_ns or rtl_cost.CLOCK_NS
     found = rtl_cost.predict(models.rtl, topology, design, word, clock, item.tool, item.stage)
     return {name: _range(row) for name, row in found.items()}
 
 
-def hls_ranges(model: hls.HlsModel, networks: list[hls.Network], stage: str) -> list[dict[str, Range]]:
+def ranges(found: Mapping[str, hls.Prediction]) -> list[dict[str, Range]]:
     """The predictions of each network, as programs read them."""
-    found = hls.predict(model, networks, stage)
-    columns = {name: (row.value.tolist(), row.low.tolist(), row.high.tolist()) for name, row in found.items()}
-    return [
-        {name: _numbers(name, *(side[i] for side in sides)) for name, sides in columns.items()}
-        for i in range(len(networks))
-    ]
+    columns = {name: zip(*(side.tolist() for side in (row.value, row.low, row.high))) for name, row in found.items()}
+    by_network = zip(*columns.values())
+    return [{name: _numbers(name, *sides) for name, sides in zip(columns, row)} for row in by_network]
 
 
 def _hls(subject: Subject, models: Models, stage: str) -> dict:
-    figures = hls_ranges(models.hls, [subject.network], stage)[0]
+    found = hls.predict(models.hls, [subject.network], stage)
+    figures = ranges(found)[0]
     return {
         "implementation": Implementation.HLS4ML.value,
         "fidelity": Fidelity.MODEL.value,
@@ -67,7 +65,7 @@ def _hls(subject: Subject, models: Models, stage: str) -> dict:
         "figures": figures | _energy(subject, models, figures),
         "finishes": float(hls.finishes(models.hls, [subject.network])[0]),
         "by_layer": hls.predict_by_layer(models.hls, subject.network, stage),
-        "reasons": list(hls.reasons(models.hls, [subject.network], stage)[0]),
+        "reasons": list(hls.reasons(found)[0]),
     }
 
 

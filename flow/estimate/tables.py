@@ -5,9 +5,8 @@ from pathlib import Path
 
 from flow.cost import hls, records
 from flow.errors import BadInput
-from flow.estimate.answer import hls_ranges
+from flow.estimate.answer import ranges
 
-FIGURES = ("lut", "ff", "dsp", "bram_18k", "uram", "latency_cycles", "interval_cycles")
 _TOGETHER = 4096  # rows that are predicted at once
 
 
@@ -23,15 +22,14 @@ def _answers(rows: list[records.Row], model: hls.HlsModel, stage: str) -> Iterat
     for start in range(0, len(rows), _TOGETHER):
         part = rows[start : start + _TOGETHER]
         networks = [row.network for row in part]
-        ends = hls.finishes(model, networks)
-        reasons = hls.reasons(model, networks, stage)
-        for row, figures, end, why in zip(part, hls_ranges(model, networks, stage), ends, reasons):
+        found, ends = hls.predict(model, networks, stage), hls.finishes(model, networks)
+        for row, figures, end, why in zip(part, ranges(found), ends, hls.reasons(found)):
             yield {
                 "line": row.line,
                 "case": row.network.name,
                 "implementation": "hls4ml",
                 "stage": stage,
-                **{name: figures[name] for name in FIGURES},
+                **figures,
                 "finishes": float(end),
                 "reasons": list(why),
             }

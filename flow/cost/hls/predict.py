@@ -85,10 +85,10 @@ def predict_by_layer(model: HlsModel, network: Network, stage: Fidelity | str) -
     }
 
 
-def reasons(model: HlsModel, networks: Sequence[Network], stage: Fidelity | str) -> list[tuple[str, ...]]:
+def reasons(found: Mapping[str, Prediction]) -> list[tuple[str, ...]]:
     """For each network why its predictions are wide, over all figures; empty where reports of its kind are known."""
-    found = predict(model, networks, stage).values()
-    return [tuple(dict.fromkeys(said for row in found for said in row.reasons[i])) for i in range(len(networks))]
+    by_network = zip(*(row.reasons for row in found.values()))
+    return [tuple(dict.fromkeys(said for figure in rows for said in figure)) for rows in by_network]
 
 
 def prepare(networks: Sequence[Network], stage: str) -> Prepared:

@@ -169,6 +169,6 @@ def test_what_is_no_model_is_refused(row):
 
 def test_reasons_of_all_figures():
     known, other = resource(128, 128, reuse_factor=512), dense(*SIZES, strategy=hls.Strategy.DISTRIBUTED_ARITHMETIC)
-    found = hls.reasons(hls.prior(), [known, other], "csynth")
+    found = hls.reasons(hls.predict(hls.prior(), [known, other], "csynth"))
     assert found[0] == ()
     assert any("distributed arithmetic" in reason for reason in found[1])

@@ -59,8 +59,8 @@ def test_another_version_learns_too_but_is_less_sure(learned):
 
 def test_reasons_go_where_reports_are(learned):
     subject = network(56)
-    assert any("times a ratio" in reason for reason in hls.reasons(hls.prior(), [subject], STAGE)[0])
-    assert not any("times a ratio" in reason for reason in hls.reasons(learned, [subject], STAGE)[0])
+    assert any("times a ratio" in reason for reason in hls.reasons(hls.predict(hls.prior(), [subject], STAGE))[0])
+    assert not any("times a ratio" in reason for reason in hls.reasons(hls.predict(learned, [subject], STAGE))[0])
 
 
 def test_reports_that_agree_narrow_the_interval_around_them():
