@@ -224,6 +224,7 @@ def test_power_on_a_part_that_is_not_known_harms_nothing(tmp_path):
     assert knowledge.models(found).hls != knowledge.models([]).hls
 
 
+@pytest.mark.slow
 def test_two_calibrations_at_once_both_count(tmp_path):
     state = tmp_path / "calibration.json"
     places = [project(tmp_path / name, seed) for seed, name in enumerate(("one", "other"))]

@@ -161,6 +161,7 @@ def test_the_simulated_verilog_of_graphs_is_exact(name, tmp_path):
     assert rtl.first_difference(got, expected) is None
 
 
+@pytest.mark.slow
 def test_the_simulated_verilog_is_exact(project):
     folder, _, words, expected = project
     np.testing.assert_array_equal(rtl.simulate(folder, words), expected["logits"])

@@ -117,6 +117,7 @@ def share(proposed: list[dict[str, str]]) -> float:
     return sum(kernel.startswith(DOUBLED) for kernel in kernels) / len(kernels)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["tpe", "nsga2"])
 def test_the_next_proposals_use_the_doubled_kind_less(strategy):
     before, after = proposals(strategy, model(1.0)), proposals(strategy, model(2.0))

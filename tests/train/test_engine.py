@@ -19,10 +19,16 @@ from flow.train.ranges import hidden_values
 from flow.train.schedule import Schedule
 
 EACH = pytest.mark.parametrize("topology", NETWORKS.values(), ids=NETWORKS.keys())
+FAST = ("dense", "depthwise", "residual")  # the others too, where there is time
 
 
-@EACH
-def test_a_mixed_population_gives_qkeras_logits(topology: Topology):
+def each_or_slow(names, fast) -> list:
+    return [name if name in fast else pytest.param(name, marks=pytest.mark.slow) for name in names]
+
+
+@pytest.mark.parametrize("name", each_or_slow(NETWORKS, FAST))
+def test_a_mixed_population_gives_qkeras_logits(name: str):
+    topology = NETWORKS[name]
     scaling = example_scaling(topology)
     words = example_words(topology, scaling, 300)
     designs = [example_design(topology, seed) for seed in range(3)]
@@ -117,10 +123,10 @@ LINEARS = forms(
 )  # fmt: skip
 
 
-SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("conv1d same, stride 2", "conv2d valid", "residual")]
+KINDS_IN = ("dense", "depthwise", "scale", "conv1d same, stride 2", "conv2d valid", "residual")
 
 
-@pytest.mark.parametrize("name", ["dense", "depthwise", "scale", *SLOW])
+@pytest.mark.parametrize("name", each_or_slow(KINDS_IN, ("depthwise",)))
 def test_every_kind_of_format_in_one_population(name: str):
     topology = NETWORKS[name]
     scaling = example_scaling(topology)

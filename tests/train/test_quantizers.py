@@ -204,6 +204,7 @@ def test_a_member_gone_wrong_is_seen():
 DRAWN = [StochasticTernary(None), StochasticBinary(None), StochasticBinary(0)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", DRAWN, ids=str)
 @pytest.mark.parametrize("shape", [(6, 4), (5,)], ids=str)
 def test_draws_are_distributed_as_those_of_qkeras(form, shape):
