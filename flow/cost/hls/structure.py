@@ -31,7 +31,6 @@ SEQUENTIAL = (Regime.REUSED, Regime.SCATTERED)
 _LATENCY, _RESOURCE = (list(Strategy).index(item) for item in (Strategy.LATENCY, Strategy.RESOURCE))
 _POOLS = [list(Kind).index(kind) for kind in (Kind.POOLING, Kind.AVERAGE_POOLING)]
 _MERGE = list(Kind).index(Kind.MERGE)
-_ACTIVATION = list(Kind).index(Kind.ACTIVATION)
 _INDEX_ROM_BITS = 1024  # smaller ROMs are put into LUTs
 _TABLE_BITS = 18
 _NARROW = 6
