@@ -53,8 +53,9 @@ TASKS = {"jet_tagger": (24, 5), "tiny": (16, 8), "digits": (10, 3)}  # designs, 
 TRACED, SYNTHESISED = 8, 3  # designs of each network with random weights
 LARGEST = 10_000.0  # alkaid's estimate of the look-up tables up to which a design is synthesised
 EPOCHS = 8
-# How far another network's coefficients may be, relative: of the closed form, and of what is counted.
-LOOSEN = {"lut": 0.1, "ff": 0.1, "latency_cycles": 0.03}
+# How far another network's coefficients may be, relative: of the closed form, and of what is counted. With 0.15 for LUTs,
+# two thirds of the designs of a network are inside their ranges after three and five of its reports, as before any.
+LOOSEN = {"lut": 0.15, "ff": 0.1, "latency_cycles": 0.03}
 TRACED_LOOSEN = {"lut": 0.04, "ff": 0.01}
 SMALL = 30.0  # costs below which errors count as if it were this one
 LEAST_NOISE = 0.01
