@@ -11,10 +11,10 @@ FLOW := $(LAUNCHER) $(VENV)/bin/flow
 PYTEST := $(LAUNCHER) $(VENV)/bin/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup flow data train search convert synth report status estimate calibrate test check clean distclean
+.PHONY: help setup flow data train search convert synth report status estimate calibrate test test-matrix check clean distclean
 
 help: ## show this help
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 	@echo "  TASK=$(TASK) chooses the task; LAUNCHER goes in front of each command"
 
 setup: $(BASE) ## set up the virtual environment
@@ -62,6 +62,9 @@ calibrate: $(BASE) ## refit the cost models on the task's reports
 
 test: $(TEST) ## run all tests
 	$(PYTEST)
+
+test-matrix: $(TEST) ## compute layer x quantizer x backend x io type (half an hour), write docs/matrix.md
+	$(LAUNCHER) $(VENV)/bin/python -m tests.firmware.matrix
 
 check: $(TEST) ## run the fast tests
 	$(PYTEST) -m "not slow" -n auto

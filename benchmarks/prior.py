@@ -30,6 +30,7 @@ from flow.design import Design
 from flow.errors import BadInput
 from flow.firmware import rtl
 from flow.firmware.pipeline import CUTOFF_FRACTION, plan
+from flow.firmware.settings import Target
 from flow.formats import Fixed, HalfUpRelu, Relu, TruncatedRelu
 from flow.loop.context import Context
 from flow.loop.prepare import lay_ground, train_on
@@ -329,8 +330,10 @@ def _synthesised(traced, clock_ns: float, reports: Path) -> Report:
     reports.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=reports) as temporary:
         folder = Path(temporary)
-        rtl.write(traced, folder, "prior", PART, clock_ns)
-        sources = "".join(path.read_text() for path in sorted((folder / "src").glob("*.v")))
+        rtl.write(traced, folder, "prior", Target(PART, clock_ns))
+        # the wrapper is not part of what is mapped
+        paths = [path for path in sorted((folder / "src").glob("*.v")) if path.stem != "prior_valid"]
+        sources = "".join(path.read_text() for path in paths)
         kept = reports / f"{hashlib.sha256(sources.encode()).hexdigest()[:16]}.json"
         if not kept.exists():
             write_json(kept, yosys.run(folder, PART, clock_ns).to_json())

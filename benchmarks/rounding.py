@@ -13,6 +13,7 @@ import numpy as np
 
 from flow.design import Design, LayerDesign
 from flow.firmware import rtl
+from flow.firmware.settings import Target
 from flow.formats import KINDS, Fixed
 from flow.loop.context import Context
 from flow.loop.prepare import Ground, lay_ground
@@ -88,7 +89,7 @@ def _resources(context: Context, ground: Ground, design: Design, weights) -> dic
     traced = rtl.trace(model, ground.scaling.word)
     folder = context.out / design.digest
     folder.mkdir(parents=True)
-    summary = rtl.write(traced, folder, "jets", target.part, target.clock_ns)
+    summary = rtl.write(traced, folder, "jets", Target(target.part, target.clock_ns))
     report = yosys.run(folder, target.part, target.clock_ns, context.task.synth.timeout)
     return {
         "lut": float(report.lut),

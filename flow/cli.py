@@ -90,6 +90,9 @@ def _parser() -> argparse.ArgumentParser:
     parse.set_defaults(command=_parse)
     _estimate_command(commands)
     _calibrate_command(commands)
+    _verify_command(commands)
+    _export_command(commands)
+    _import_command(commands)
     strategies = commands.add_parser(
         "strategies", help="list the search strategies", description="List the search strategies."
     )
@@ -159,6 +162,82 @@ def _calibrate_command(commands) -> None:
     )  # fmt: skip
     _state_options(calibrate)
     calibrate.set_defaults(command=_calibrate)
+
+
+def _verify_command(commands) -> None:
+    verify = commands.add_parser(
+        "verify",
+        help="prove a built project equal to its model",
+        description="Compare QKeras, C simulation, traced arithmetic and simulated RTL of built projects or bundles.",
+        allow_abbrev=False,
+    )
+    verify.add_argument(
+        "paths", nargs="+", type=Path, metavar="PROJECT|BUNDLE", help="a built project's folder, or an exported bundle"
+    )
+    verify.add_argument(
+        "--tolerance", type=float, default=0.0, metavar="T",
+        help="largest difference of the outputs that passes, in their unit (default: exact)",
+    )  # fmt: skip
+    verify.add_argument(
+        "--random", type=int, default=1000, metavar="N", help="random words on the grid (default %(default)s)"
+    )
+    verify.add_argument(
+        "--seed", type=int, default=1, metavar="S", help="seed of the random words (default %(default)s)"
+    )
+    verify.add_argument(
+        "--events", type=Path, metavar="FILE", help="more events: integer words, .npy or a line of text for each event"
+    )
+    verify.add_argument("--sides", metavar="NAMES", help="only some of csim,traced,rtl (default: all)")
+    verify.add_argument("--json", action="store_true", help="print JSON for programs")
+    verify.set_defaults(command=_verify)
+
+
+def _export_command(commands) -> None:
+    export = commands.add_parser(
+        "export",
+        help="pack a verified design as one file",
+        description="Pack a verified design: sources, emulator library, IP packaging, vectors, reports, licences.",
+        allow_abbrev=False,
+    )
+    export.add_argument("what", type=Path, metavar="TASK", help="a task's folder, or a built project's")
+    export.add_argument(
+        "design", nargs="?", metavar="DESIGN",
+        help="of a task: the first digits of a built design's digest, or chosen (the default)",
+    )  # fmt: skip
+    export.add_argument(
+        "-o", "--output", dest="file", type=Path, required=True, metavar="FILE", help="the bundle: .zip or .tar.gz"
+    )
+    export.add_argument(
+        "--version", dest="release", metavar="V", help="the release's name in folder and symbols (default: the digest)"
+    )
+    export.add_argument("--out", type=Path, help="where the task's results are (default hls_projects/<task>)")
+    export.add_argument("--json", action="store_true", help="print JSON for programs")
+    export.set_defaults(command=_export)
+
+
+def _import_command(commands) -> None:
+    command = commands.add_parser(
+        "import",
+        help="make a task of a .keras file",
+        description="Make a task of your own Keras or QKeras network; nothing of the file is executed.",
+        allow_abbrev=False,
+    )
+    command.add_argument("model", type=Path, metavar="MODEL.keras", help="a model that model.save() has written")
+    command.add_argument(
+        "-o", "--output", type=Path, metavar="TASK", help="the task's folder (default models/<name of the file>)"
+    )
+    command.add_argument("--data", type=Path, metavar="FILE", help="events to train on, which the task names")
+    command.add_argument("--features", metavar="A,B,...", help="names of the inputs, in order (default x0,x1,...)")
+    command.add_argument("--classes", metavar="A,B,...", help="names of the outputs, in order (default class0,...)")
+    command.add_argument("--word", metavar="FORMAT", help="input words, quantized_bits(bits,integer)")
+    command.add_argument("--part", help="FPGA part")
+    command.add_argument("--clock", metavar="MHZ", help="clock frequency")
+    command.add_argument(
+        "--build", action="store_true", help="build a quantized network's firmware at once, without data or training"
+    )
+    command.add_argument("--out", type=Path, help="where --build puts the project (default hls_projects/<task>)")
+    command.add_argument("--json", action="store_true", help="print JSON for programs")
+    command.set_defaults(command=_import)
 
 
 def _state_options(command) -> None:
@@ -236,6 +315,24 @@ def _calibrate(options) -> int:
     from flow.estimate import commands
 
     return commands.calibrate(options)
+
+
+def _verify(options) -> int:
+    from flow.firmware import gate_command
+
+    return gate_command.verify(options)
+
+
+def _export(options) -> int:
+    from flow.firmware.bundle import command
+
+    return command.export(options)
+
+
+def _import(options) -> int:
+    from flow.importing import command
+
+    return command.run(options)
 
 
 def _strategies(options) -> int:

@@ -144,7 +144,8 @@ def _marker(context: Context, ground: Ground, state: State, number: int) -> dict
         "trials": [trial.design.digest for trial in state.trials],
         "float": ground.floating.key,
         "settings": [
-            part.model_dump(mode="json") for part in (task.budget, task.objective, task.search, task.target, task.synth)
+            part.model_dump(mode="json")
+            for part in (task.budget, task.objective, task.search, task.target, task.firmware, task.synth)
         ],
     }
 

@@ -15,6 +15,8 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
 from flow.errors import BadInput
+from flow.firmware import settings
+from flow.firmware.settings import Backend, IoType, Language, Output, Strategy
 from flow.formats import Fixed, parse
 
 # How many of the base unit (ns, MHz, cycles) one of each allowed unit is.
@@ -90,10 +92,10 @@ class Data(_Part):
     validation: Fraction = Field(0.2, description="Fraction that the search sees; the rest is the test sample.")
     seed: int = Field(1, ge=0, description="Seed of the split.")
     word: str = Field("quantized_bits(13,5)", description="Fixed-point format of every input word.")
-    scaling: Literal["each", "common"] = Field(
+    scaling: Literal["each", "common", "none"] = Field(
         "each",
         description="'each': a power of two and an offset for every feature; 'common': one power of two for all and no"
-        " offset, as pixels need.",
+        " offset, as pixels need; 'none': neither, words are the features as they are.",
     )
     offset_step: float = Field(
         0.25, gt=0, description="Grid of the offsets that the firmware subtracts; a power of two."
@@ -130,16 +132,43 @@ class Target(_Part):
 
     part: str = Field("xcvu9p-flga2104-2L-e", description="FPGA part.")
     clock: Megahertz = Field(200.0, description="Clock frequency (MHz).")
-    interval: Literal[1] = Field(
-        1, description="Initiation interval (cycles); RTL designs take a new event every cycle."
+    interval: Positive = Field(
+        1, description="Longest initiation interval (cycles) that the trigger can afford; 1 = an event every cycle."
     )
-    backend: Literal["Vitis", "Vivado"] = Field("Vitis", description="hls4ml backend of the HLS project.")
+    backend: Backend = Field(Backend.VITIS, description="hls4ml backend of the HLS project.")
     tool: Literal["yosys"] = Field("yosys", description="The tool whose reports close the loop.")
 
     @property
     def clock_ns(self) -> float:
         """Clock period in ns."""
         return 1e3 / self.clock
+
+
+class Firmware(_Part):
+    """How a design becomes hardware; reuse factors and the output hold for the HLS project and for the Verilog."""
+
+    strategy: Strategy = Field(Strategy.LATENCY, description="How hls4ml multiplies.")
+    io_type: IoType = Field(IoType.PARALLEL, description="How values travel between hls4ml's layers.")
+    reuse_factor: Positive = Field(
+        1, description="Products that one multiplier of a layer computes in turn; the interval is the largest of all."
+    )
+    reuse: dict[str, Positive] = Field({}, description="Reuse factors of single layers, by name.")
+    fifo_depth: Positive | None = Field(
+        None, description="Depth of hls4ml's FIFOs, for io_stream; left out = hls4ml's own choice."
+    )
+    output: Output = Field(
+        Output.LOGITS, description="What comes out: sums, the index of the largest, or a function of them by tables."
+    )
+    accuracy: float = Field(2.0**-8, gt=0, lt=1, description="Largest error of an output that tables give.")
+    language: Language = Field(Language.VERILOG, description="Language of the RTL.")
+    cycles: Positive | None = Field(
+        None, description="Latency (cycles) that the RTL is pipelined to; left out = as few as the clock allows."
+    )
+
+    @property
+    def interval(self) -> int:
+        """Initiation interval in cycles: the largest reuse factor."""
+        return max((self.reuse_factor, *self.reuse.values()))
 
 
 class Budget(_Part):
@@ -176,6 +205,11 @@ class Train(_Part):
     """How networks are trained."""
 
     float_epochs: Positive = Field(30, description="Epochs of the float network.")
+    weights: str | None = Field(
+        None,
+        description="NPZ file that network() loads its weights from, relative to the folder: the float network starts"
+        " from them; left out = from random ones.",
+    )
     epochs: Positive = Field(12, description="Epochs of every design in the search.")
     final_epochs: Positive = Field(40, description="Epochs of the designs that are built.")
     batch: Positive = Field(1024, description="Events per training step.")
@@ -282,6 +316,7 @@ class Task(_Part):
     data: Data = Field(Data(), description="Events and input words.")
     operating_point: Operating = Field(Operating(), description="The trigger's operating point.")
     target: Target = Field(Target(), description="Part, clock, tools.")
+    firmware: Firmware = Field(Firmware(), description="How designs become hardware.")
     budget: Budget = Field(Budget(), description="What a design may use.")
     objective: Objective = Field(Objective(), description="What is maximised and minimised.")
     train: Train = Field(Train(), description="Training.")
@@ -317,11 +352,19 @@ def parse_text(text: str, path: Path) -> Task:
     except ValidationError as error:
         raise BadInput(f"{path}: {_one_line(error)}") from None
     _check_classes(task, path)
+    _check_interval(task, path)
     if task.data.train + task.data.validation >= 1:
         raise BadInput(
             f"{path}: data.train + data.validation = {task.data.train + task.data.validation:g} leaves no test sample"
         )
     return task
+
+
+def target(task: Task) -> settings.Target:
+    """What a task's projects are built for."""
+    firmware = dict(task.firmware)
+    reuse = tuple(firmware.pop("reuse").items())
+    return settings.Target(task.target.part, task.target.clock_ns, task.target.backend, **firmware, reuse=reuse)
 
 
 def table(model: type[BaseModel] = Task, prefix: str = "") -> list[tuple[str, str, str]]:
@@ -362,6 +405,14 @@ def _check_classes(task: Task, path: Path) -> None:
     both = set(task.operating_point.signal) & set(task.operating_point.background)
     if both:
         raise BadInput(f"{path}: operating_point: {', '.join(sorted(both))} can't be signal and background at once")
+
+
+def _check_interval(task: Task, path: Path) -> None:
+    if task.firmware.interval > task.target.interval:
+        raise BadInput(
+            f"{path}: firmware.reuse_factor or firmware.reuse asks for a reuse factor of {task.firmware.interval}, and"
+            f" target.interval allows {task.target.interval} cycles between events; at most that is allowed"
+        )
 
 
 def _one_line(error: ValidationError) -> str:

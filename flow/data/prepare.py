@@ -34,8 +34,7 @@ def prepare(data: Data, folder: Path) -> tuple[dict, dict[str, np.ndarray]]:
         features, labels, events = features[chosen], labels[chosen], events[chosen]
     shares = {"train": data.train, "validation": data.validation, "test": 1.0 - data.train - data.validation}
     rows = split(events, shares, data.seed)
-    common = data.scaling == "common"
-    fitted = scaling.fit(features[rows["train"]], tuple(names), parse(data.word), data.offset_step, paths[0], common)
+    fitted = _fitted(data, features[rows["train"]], tuple(names), paths[0])
     arrays = {}
     for part in PARTS:
         arrays[f"{part}.words"] = fitted.words(features[rows[part]]).astype(np.float32)
@@ -48,6 +47,14 @@ def prepare(data: Data, folder: Path) -> tuple[dict, dict[str, np.ndarray]]:
         "provenance": jets.provenance,
     }
     return result, arrays
+
+
+def _fitted(data: Data, features: np.ndarray, names: tuple[str, ...], source: Path) -> scaling.InputScaling:
+    """The input scaling that training features (n, n_features) ask for, in the task's way."""
+    word = parse(data.word)
+    if data.scaling == "none":
+        return scaling.unscaled(features, names, word, source)
+    return scaling.fit(features, names, word, data.offset_step, source, data.scaling == "common")
 
 
 def _spread(labels: np.ndarray, limit: int) -> np.ndarray:

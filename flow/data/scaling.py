@@ -88,6 +88,20 @@ def fit(
     scaled = features * np.exp2(exponents)
     offsets = np.zeros(len(names)) if common else np.rint(scaled.mean(axis=0) / offset_step) * offset_step
     scaling = InputScaling(names, word, tuple(int(e) for e in exponents), tuple(float(o) for o in offsets))
+    _check_range(scaling, scaled, source)
+    return scaling
+
+
+def unscaled(features: np.ndarray, names: tuple[str, ...], word: Fixed, source: Path) -> InputScaling:
+    """The scaling that leaves features as they are: no exponents, no offsets. Raises BadInput as `fit` for saturation
+    of the training features (n, n_features)."""
+    scaling = InputScaling(names, word, (0,) * len(names), (0.0,) * len(names))
+    _check_range(scaling, np.asarray(features, dtype=np.float64), source)
+    return scaling
+
+
+def _check_range(scaling: InputScaling, scaled: np.ndarray, source: Path) -> None:
+    word, names = scaling.word, scaling.features
     outside = ((scaled > word.high) | (scaled < word.low)).mean(axis=0)
     if (outside > 1e-3).any():
         name = names[int(np.argmax(outside))]
@@ -95,4 +109,3 @@ def fit(
             f"data.word: {word} saturates {outside.max():.2%} of the values of feature {name}"
             f" ({source}); give it more integer bits"
         )
-    return scaling

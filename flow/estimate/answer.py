@@ -1,14 +1,17 @@
 """The answer to `flow estimate`: what each implementation will cost, by each fidelity there is, beside its reports."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from flow.cost import costs, hls, power
 from flow.cost import rtl as rtl_cost
 from flow.errors import BadInput
+from flow.estimate.files import json_object
 from flow.estimate.gather import gather
 from flow.estimate.knowledge import Models, design_of, network_of
 from flow.estimate.observation import POWERS, Observation
 from flow.estimate.subject import Subject
+from flow.firmware.settings import Target
 from flow.formats import parse
 from flow.metrics import METRICS, Fidelity, Figure, Implementation
 
@@ -103,7 +106,9 @@ def _traced(subject: Subject) -> tuple[int, Mapping[str, Mapping[str, float]]]:
     if subject.project is None:
         raise BadInput(f"{subject.name}: --traced needs a built design, with its weights; this has none")
     model = qkeras_model.load(subject.project / "model.keras")
-    summary = rtl.summarise(rtl.trace(model, subject.word), subject.clock_ns)
+    built = Target.from_json(json_object(subject.project / "metadata.json")["target"])
+    target = replace(built, part=subject.part, clock_ns=subject.clock_ns)
+    summary = rtl.summarise(rtl.trace(model, subject.word, target), target, model)
     return summary.latency_cycles, summary.counts
 
 

@@ -77,6 +77,7 @@ def _settings(options: Namespace) -> Settings:
         None if options.strategy is None else hls.Strategy(options.strategy),
         None if factor is None else int(factor),
         None if options.io_type is None else hls.IoType(options.io_type),
+        reuse=None if factor is None else (),
     )
 
 

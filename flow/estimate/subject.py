@@ -8,6 +8,7 @@ from flow.cost import hls
 from flow.design import Design, check
 from flow.errors import BadInput
 from flow.estimate.files import json_object
+from flow.firmware.settings import Backend, Target
 from flow.formats import Fixed, parse
 from flow.topology import Topology
 
@@ -25,6 +26,7 @@ class Settings:
     reuse_factor: int | None = None
     io_type: hls.IoType | None = None
     tool: hls.Tool | None = None
+    reuse: tuple[tuple[str, int], ...] | None = None
 
     def over(self, other: "Settings") -> "Settings":
         """These settings, with those of `other` where these say nothing."""
@@ -38,8 +40,9 @@ DEFAULTS = Settings(
     reuse_factor=1,
     io_type=hls.IoType.PARALLEL,
     tool=hls.Tool.VITIS_HLS,
+    reuse=(),
 )
-TOOLS = {"Vitis": hls.Tool.VITIS_HLS, "Vivado": hls.Tool.VIVADO_HLS}
+TOOLS = {Backend.VITIS: hls.Tool.VITIS_HLS, Backend.VIVADO: hls.Tool.VIVADO_HLS}
 
 
 @dataclass(frozen=True)
@@ -77,29 +80,38 @@ def is_project(folder: Path) -> bool:
     return all((folder / name).is_file() for name in PROJECT_FILES)
 
 
+def built(folder: Path, out: Path, which: str) -> Path:
+    """The project of a task's built design: by the first digits of its digest, or the one that a run has "chosen"."""
+    return _project_named(out, _chosen(out, folder) if which == "chosen" else which, folder)
+
+
 def of_project(folder: Path, wanted: Settings = Settings()) -> Subject:
     """The subject of a built design's folder."""
     read = {name: json_object(folder / name) for name in PROJECT_FILES}
     try:
         topology, design = Topology.from_json(read["topology.json"]), Design.from_json(read["design.json"])
-        word, target = parse(read["scaling.json"]["word"]), read["metadata.json"]["target"]
+        word, target = parse(read["scaling.json"]["word"]), Target.from_json(read["metadata.json"]["target"])
         check(design, topology)
-        built = Settings(
-            target["part"],
-            float(target["clock_ns"]),
-            hls.Strategy(target["strategy"].lower()),
-            int(target["reuse_factor"]),
-            hls.IoType(target["io_type"]),
-            TOOLS[target["backend"]],
-        )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BadInput(f"{folder}: no project that this version reads ({type(error).__name__}: {error})") from None
-    return _whole(f"{folder.name}", topology, design, word, wanted.over(built), folder)
+    return _whole(f"{folder.name}", topology, design, word, wanted.over(_built(target)), folder)
+
+
+def _built(target: Target) -> Settings:
+    """What a project is built for, as the cost models name it."""
+    if target.backend not in TOOLS:
+        raise BadInput(
+            f"backend {target.backend}: hls4ml's costs are known of {' and '.join(TOOLS)} projects; no report of another"
+            " backend was there to learn from"
+        )
+    strategy, io_type = hls.Strategy(target.strategy.lower()), hls.IoType(target.io_type)
+    tool, factor = TOOLS[target.backend], target.reuse_factor
+    return Settings(target.part, target.clock_ns, strategy, factor, io_type, tool, target.reuse)
 
 
 def _of_task(folder: Path, which: str | None, out: Path, wanted: Settings) -> Subject:
     read = task.read(folder)
-    named = Settings(read.target.part, read.target.clock_ns, tool=TOOLS[read.target.backend]).over(DEFAULTS)
+    named = _built(task.target(read))
     if which is None:
         which = _chosen(out, folder)
     path = Path(which)

@@ -17,16 +17,26 @@ from alkaid.converter.builtin.keras.layers import pool
 from alkaid.converter.builtin.keras.layers._base import ReplayOperationBase
 from alkaid.converter.builtin.keras.layers.ops import ReplayMerge
 from alkaid.trace import FVArray
-from qkeras import QActivation, QBatchNormalization, QConv1D, QConv2D, QDense, QDepthwiseConv2D
+from qkeras import (
+    QActivation,
+    QBatchNormalization,
+    QConv1D,
+    QConv2D,
+    QConv2DBatchnorm,
+    QDense,
+    QDenseBatchnorm,
+    QDepthwiseConv2D,
+)
 
 from flow.errors import BadInput
 from flow.firmware.alkaid_quantize import quantize
 from flow.topology import output_size, same_padding
 from flow.train import qkeras_model
+from flow.train.reference import own_activation
 
 SUPPORTED = (
-    "QDense, QConv1D, QConv2D, QDepthwiseConv2D and QBatchNormalization without an activation of their own,"
-    " QActivation, max and average pooling, Add, Concatenate, Reshape, Flatten, Normalization with variance 1"
+    "QDense, QDenseBatchnorm, QConv1D, QConv2D, QConv2DBatchnorm, QDepthwiseConv2D, QBatchNormalization, QActivation,"
+    " max and average pooling, Add, Concatenate, Reshape, Flatten, Normalization with variance 1"
 )
 
 
@@ -57,27 +67,27 @@ class ReplayQActivation(ReplayOperationBase):
 class ReplayQDense(ReplayOperationBase):
     """QDense: kernel and bias as the layer's own quantizers give them; the sums are exact."""
 
-    handles = (QDense,)
+    handles = (QDense, QDenseBatchnorm)
     __activation_handled__ = True
 
     def call(self, inputs: FVArray) -> FVArray:
-        kernel, bias = _weights(self.op)
-        return _biased(inputs @ kernel, bias)
+        kernel, bias = qkeras_model.quantized_weights(self.op)
+        return _finished(self.op, inputs @ kernel, bias)
 
 
 class ReplayQConv(ReplayOperationBase):
     """Convolutions, every position with adders of its own; a depthwise kernel counts as one with zeros."""
 
-    handles = (QConv1D, QConv2D, QDepthwiseConv2D)
+    handles = (QConv1D, QConv2D, QConv2DBatchnorm, QDepthwiseConv2D)
     __activation_handled__ = True
 
     def call(self, inputs: FVArray) -> FVArray:
         layer = self.op
         _check_convolution(layer)
-        kernel, bias = _weights(layer)
+        kernel, bias = qkeras_model.quantized_weights(layer)
         if isinstance(layer, QDepthwiseConv2D):
             kernel = kernel * np.eye(kernel.shape[-2])
-        return _biased(convolve(inputs, kernel, tuple(layer.strides), layer.padding), bias)
+        return _finished(layer, convolve(inputs, kernel, tuple(layer.strides), layer.padding), bias)
 
 
 class ReplayQBatchNormalization(ReplayOperationBase):
@@ -96,8 +106,8 @@ class ReplayQBatchNormalization(ReplayOperationBase):
                 f"layer {layer.name}: QBatchNormalization is supported over the last axis with moving mean 0, moving"
                 " variance 1 and epsilon 0, without quantizers for them; gamma is the factor and beta the shift"
             )
-        factor, shift = _weights(layer)
-        return _biased(inputs * factor, shift)
+        factor, shift = qkeras_model.quantized_weights(layer)
+        return _finished(layer, inputs * factor, shift)
 
 
 class ReplayNormalization(ReplayOperationBase):
@@ -208,16 +218,8 @@ def _check_convolution(layer) -> None:
         raise BadInput(f"layer {layer.name}: a mask on the kernel is not supported; set the weights to zero instead")
 
 
-def _weights(layer) -> tuple[np.ndarray, np.ndarray | None]:
-    """Kernel and bias in float64, as the layer's own quantizers give them; raises BadInput where they are not followed."""
-    activation = getattr(layer, "activation", None)
-    if activation is not None and activation is not keras.activations.linear:
-        raise BadInput(
-            f"layer {layer.name}: an activation inside {type(layer).__name__} is not supported;"
-            " put it into a QActivation of its own"
-        )
-    return qkeras_model.quantized_weights(layer)
-
-
-def _biased(sums: FVArray, bias: np.ndarray | None) -> FVArray:
-    return sums if bias is None else sums + bias
+def _finished(layer, sums: FVArray, bias: np.ndarray | None) -> FVArray:
+    """A layer's sums with its bias and the activation of its own, where it has them."""
+    sums = sums if bias is None else sums + bias
+    form = own_activation(layer)
+    return sums if form is None else quantize(sums, form)

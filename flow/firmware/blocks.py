@@ -13,10 +13,13 @@ import numpy as np
 
 from flow.errors import BadInput
 from flow.firmware.pipeline import INPUT
+from flow.firmware.settings import Output, Target
 from flow.formats import Fixed
 
 INPUT_BLOCK = "input"
-WEIGHTED = ("QDense", "QConv1D", "QConv2D", "QDepthwiseConv2D", "QBatchNormalization")
+WEIGHTED = (
+    "QDense", "QDenseBatchnorm", "QConv1D", "QConv2D", "QConv2DBatchnorm", "QDepthwiseConv2D", "QBatchNormalization",
+)  # fmt: skip
 _SEED = 20240  # any number: what counts is that it is the same for every trace
 
 Sizes = tuple[tuple[str, int], ...]  # layers and how many values each has, one behind the other in a row
@@ -105,12 +108,13 @@ def on_grid(words: np.ndarray, word: Fixed, n_in: int) -> np.ndarray:
     return words
 
 
-def trace(model, word: Fixed) -> Traced:
+def trace(model, word: Fixed, target: Target | None = None) -> Traced:
     """Trace a QKeras model (``flow.train.qkeras_model.build``) whose input words have the format `word`.
 
-    The same model gives the same blocks, to the last bit. Raises BadInput for a layer that is not followed,
-    and where the logits depend on no input.
+    Where the output of `target` is not the logits, a last block named after it follows. The same model gives the same
+    blocks, to the last bit. Raises BadInput for a layer that is not followed, and where the logits depend on no input.
     """
+    spec = _output_spec(model, word, target)
     from alkaid.trace import fixed_variable
 
     from flow.train import qkeras_model
@@ -135,7 +139,31 @@ def trace(model, word: Fixed) -> Traced:
         for layer, row in leaving.items():
             values[layer] = _symbols(intervals[: row.size], row.shape)
             intervals = intervals[row.size :]
-    return Traced(tuple(_pruned(blocks)), tuple(layer.name for layer in model.layers[1:]), word)
+    layers = tuple(layer.name for layer in model.layers[1:])
+    if spec is not None:
+        layers = (*layers, str(target.output))
+        blocks.append(_output_block(layers[-1], spec, values))
+    return Traced(tuple(_pruned(blocks)), layers, word)
+
+
+def _output_spec(model, word: Fixed, target: Target | None):
+    from flow.firmware import hls4ml_qkeras
+
+    if target is None or target.output == Output.LOGITS:
+        return None
+    return hls4ml_qkeras.output_spec(model, word, target)
+
+
+def _output_block(name: str, spec, values: dict) -> Block:
+    """The block of what the firmware puts out behind the logits, which are all of `values`."""
+    from alkaid.trace import trace as to_comb
+
+    from flow.firmware.outputs.traced import follow
+
+    (logits,) = values.values()
+    found = {name: follow(spec, logits)}
+    whole = to_comb(_row(values), _row(found))
+    return Block(name, (name,), _sizes(found), whole, tuple(range(whole.shape[1])), whole, (), None)
 
 
 def _grouped(model, sources: dict[str, tuple[str, ...]]) -> list[tuple[str, list]]:

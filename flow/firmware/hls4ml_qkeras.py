@@ -12,20 +12,23 @@ from collections.abc import Callable
 import numpy as np
 
 from flow.errors import BadInput
-from flow.firmware import hls_graph
+from flow.firmware import hls_graph, outputs
 from flow.firmware.hls_quantizers import quantizer_stages
-from flow.firmware.precision import HlsType, Linear, Stage, narrowest, types, weight_type
+from flow.firmware.precision import Decision, HlsType, Linear, Stage, narrowest, types, weight_type
+from flow.firmware.settings import Output, Target
 from flow.formats import Fixed, Format
 from flow.topology import INPUT, Conv, Dense, Merge, Pool, Reshape, Scale
 from flow.train import qkeras_model
+from flow.train.reference import FOLDED, own_activation
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
-def stages(model) -> tuple[Stage, ...]:
+def stages(model, target: Target | None = None) -> tuple[Stage, ...]:
     """The stages of a QKeras model, in the order of its layers; raises BadInput for what is not supported.
 
-    A layer's last stage has its name; `INPUT` names the input words.
+    A layer's last stage has its name; `INPUT` names the input words. Where the output of `target` is not the logits,
+    a last stage named after it follows.
     """
     if len(model.inputs) != 1 or len(model.outputs) != 1 or len(model.inputs[0].shape) != 2:
         raise BadInput(f"model {model.name}: one input (n, n_in) and one output are supported")
@@ -44,14 +47,35 @@ def stages(model) -> tuple[Stage, ...]:
             raise BadInput(f"layer {layer.name}: it is used more than once; each use needs a layer of its own")
         inputs = tuple(INPUT if name == entry else name for name in qkeras_model.sources(layer))
         found += read(layer, inputs)
+    if target is not None and target.output != Output.LOGITS:
+        found.append(_decision(model, target, found))
     _check_names(found)
     return tuple(found)
 
 
-def result_types(model, word: Fixed) -> dict[str, HlsType]:
-    """The type of every layer's output, by name, for input words of format `word`; raises as `stages` does."""
-    found = types(stages(model), word, model.inputs[0].shape[-1])
-    return {layer.name: found[layer.name].result for layer in model.layers if layer.name in found}
+def result_types(model, word: Fixed, target: Target | None = None) -> dict[str, HlsType]:
+    """The type of every layer's output, by name, for input words of format `word`; raises as `stages` does.
+
+    That of an output behind the logits comes last.
+    """
+    row = stages(model, target)
+    found = types(row, word, model.inputs[0].shape[-1])
+    names = [layer.name for layer in model.layers if layer.name in found]
+    return {name: found[name].result for name in dict.fromkeys([*names, row[-1].name])}
+
+
+def output_spec(model, word: Fixed, target: Target) -> outputs.Spec:
+    """The arithmetic of the output of `target`, which is not the logits; raises as `stages` does."""
+    row = stages(model, target)
+    return types(row, word, model.inputs[0].shape[-1])[row[-1].name].spec
+
+
+def _decision(model, target: Target, found: list[Stage]) -> Decision:
+    logits = model.layers[-1].name
+    shape = next(stage.shape for stage in found if stage.name == logits)
+    outputs.check(target.output, shape, [stage.name for stage in found])
+    n_out = 1 if target.output == Output.ARGMAX else shape[0]
+    return Decision(str(target.output), (n_out,), (logits,), target.output, target.accuracy)
 
 
 def check_name(name: str, what: str) -> None:
@@ -84,8 +108,8 @@ def _activation(layer, inputs: tuple[str, ...]) -> list[Stage]:
 
 def _dense(layer, inputs: tuple[str, ...]) -> list[Stage]:
     _require(layer, len(layer.input.shape) == 2, "one dimension beside the batch: put a Flatten in front of it")
-    dense = Dense(layer.name, layer.input.shape[-1], layer.units, inputs=inputs, bias=layer.use_bias)
-    return [_linear(layer, dense, layer.kernel_quantizer_internal, layer.bias_quantizer_internal)]
+    dense = Dense(_sums(layer), layer.input.shape[-1], layer.units, inputs=inputs, bias=_has_bias(layer))
+    return _linear(layer, dense, layer.kernel_quantizer_internal, layer.bias_quantizer_internal)
 
 
 def _convolution(layer, inputs: tuple[str, ...]) -> list[Stage]:
@@ -96,18 +120,18 @@ def _convolution(layer, inputs: tuple[str, ...]) -> list[Stage]:
     _require(layer, (layer.depth_multiplier if depthwise else layer.groups) == 1, "one group, a depth multiplier of 1")
     _require(layer, getattr(layer, "_mask", None) is None, "no mask on its kernel")
     convolution = Conv(
-        layer.name,
+        _sums(layer),
         tuple(layer.input.shape[1:]),
         layer.output.shape[-1],
         tuple(layer.kernel_size),
         tuple(layer.strides),
         layer.padding,
         inputs=inputs,
-        bias=layer.use_bias,
+        bias=_has_bias(layer),
         depthwise=depthwise,
     )
     kernel_quantizer = layer.depthwise_quantizer_internal if depthwise else layer.kernel_quantizer_internal
-    return [_linear(layer, convolution, kernel_quantizer, layer.bias_quantizer_internal)]
+    return _linear(layer, convolution, kernel_quantizer, layer.bias_quantizer_internal)
 
 
 def _scale(layer, inputs: tuple[str, ...]) -> list[Stage]:
@@ -116,8 +140,8 @@ def _scale(layer, inputs: tuple[str, ...]) -> list[Stage]:
     plain = not mean.any() and np.all(variance == 1) and layer.epsilon == 0 and not any(statistics)
     _require(layer, plain, "moving mean 0, moving variance 1, epsilon 0, and quantizers for gamma and beta alone")
     _require(layer, layer.scale and layer.axis in (-1, len(layer.input.shape) - 1), "a gamma for each channel")
-    scale = Scale(layer.name, _shape(layer), inputs=inputs)
-    return [_linear(layer, scale, layer.gamma_quantizer_internal, layer.beta_quantizer_internal)]
+    scale = Scale(_sums(layer), _shape(layer), inputs=inputs)
+    return _linear(layer, scale, layer.gamma_quantizer_internal, layer.beta_quantizer_internal)
 
 
 def _pool(layer, inputs: tuple[str, ...]) -> list[Stage]:
@@ -158,8 +182,10 @@ READERS: dict[str, Callable[..., list[Stage]]] = {
     "Normalization": _offset,
     "QActivation": _activation,
     "QDense": _dense,
+    "QDenseBatchnorm": _dense,
     "QConv1D": _convolution,
     "QConv2D": _convolution,
+    "QConv2DBatchnorm": _convolution,
     "QDepthwiseConv2D": _convolution,
     "QBatchNormalization": _scale,
     "MaxPooling1D": _pool,
@@ -177,20 +203,34 @@ READERS: dict[str, Callable[..., list[Stage]]] = {
 }
 
 
-def _linear(layer, described: Dense | Conv | Scale, kernel_quantizer, bias_quantizer) -> Linear:
-    """`described` with the layer's weights as its quantizers give them; zeros where it has no bias."""
-    import keras
+def _sums(layer) -> str:
+    """The name of a layer's sums: its own, unless an activation of its own is what it puts out."""
+    return layer.name if own_activation(layer) is None else f"{layer.name}_sums"
 
-    if getattr(layer, "activation", None) not in (None, keras.activations.linear):
-        kind = type(layer).__name__
-        raise BadInput(f"layer {layer.name}: a {kind} with an activation of its own; put a QActivation behind it")
+
+def _has_bias(layer) -> bool:
+    return layer.use_bias or type(layer).__name__ in FOLDED
+
+
+def _linear(layer, described: Dense | Conv | Scale, kernel_quantizer, bias_quantizer) -> list[Stage]:
+    """`described` with the layer's weights as its quantizers give them, and the layer's own activation behind it."""
+    linear = _weighted(layer, described, kernel_quantizer, bias_quantizer)
+    form = own_activation(layer)
+    if form is None:
+        return [linear]
+    return [linear, *quantizer_stages(layer.name, form, linear.shape, (linear.name,))]
+
+
+def _weighted(layer, described: Dense | Conv | Scale, kernel_quantizer, bias_quantizer) -> Linear:
+    """`described` with the layer's weights; zeros where it has no bias."""
     form = _form(layer, kernel_quantizer)
     kernel, bias = qkeras_model.quantized_weights(layer)
     kernel_type = _checked(layer, "kernel", weight_type(form, kernel), kernel)
     if bias is None:
-        return Linear(described, kernel, np.zeros(described.shape[-1]), kernel_type, HlsType(1, 1, False))
-    bias_type = weight_type(_form(layer, bias_quantizer), bias)
-    return Linear(described, kernel, bias, kernel_type, _checked(layer, "bias", bias_type, bias))
+        bias, bias_type = np.zeros(described.shape[-1]), HlsType(1, 1, False)
+    else:
+        bias_type = _checked(layer, "bias", weight_type(_form(layer, bias_quantizer), bias), bias)
+    return Linear(described, kernel, bias, kernel_type, bias_type, layer.name)
 
 
 def _checked(layer, what: str, form: HlsType, values: np.ndarray) -> HlsType:

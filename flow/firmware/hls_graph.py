@@ -3,54 +3,61 @@
 With explicit types and plain numbers for weights, none of hls4ml's passes inserts a scale or infers a type.
 """
 
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
 from flow.errors import BadInput
-from flow.firmware.precision import Linear, Quantize, Stage, StageTypes, word_type
+from flow.firmware.outputs import hls_layer
+from flow.firmware.precision import Decision, Linear, Quantize, Stage, StageTypes, word_type
+from flow.firmware.settings import Strategy, Target
 from flow.formats import Format
 from flow.topology import INPUT, Conv, Dense, Merge, Pool, Reshape, Scale, same_padding
 
 WORDS = "words"  # the input layer: hls4ml keeps the name `input` to itself
-
-_COPIES = 7  # that hls4ml makes of a stream at most
 
 # hls4ml's names of sizes and paddings, by the dimensions of a window.
 _SIDES = {1: ("width",), 2: ("height", "width")}
 _PADS = {1: (("pad_left", "pad_right"),), 2: (("pad_top", "pad_bottom"), ("pad_left", "pad_right"))}
 
 
-def layers(stages: Sequence[Stage], n_in: int) -> list[dict]:
+def layers(stages: Sequence[Stage], n_in: int, types: Mapping[str, StageTypes]) -> list[dict]:
     """hls4ml's list of layers, the input of `n_in` words first."""
     found = [{"name": WORDS, "class_name": "InputLayer", "input_shape": [n_in]}]
     for stage in stages:
         inputs = [WORDS if name == INPUT else name for name in stage.inputs]
-        found.append({"name": stage.name, "inputs": inputs, "data_format": "channels_last", **_layer(stage)})
+        found.append({"name": stage.name, "inputs": inputs, "data_format": "channels_last", **_layer(stage, types)})
     return found
 
 
-def config(types: Mapping[str, StageTypes], word: Format, settings: dict, shown: Collection[str]) -> dict:
-    """hls4ml's configuration: the types of each layer, `settings` for all, and traces of the layers `shown`."""
+def config(
+    stages: Sequence[Stage], types: Mapping[str, StageTypes], word: Format, target: Target, shown: Collection[str]
+) -> dict:
+    """hls4ml's configuration: types, strategy and reuse factor of each stage, and traces of the layers `shown`."""
     words = str(word_type(word))
-    rows = {name: {"Precision": _precision(item), "Trace": name in shown, **settings} for name, item in types.items()}
+    rows = {
+        stage.name: {
+            "Precision": _precision(types[stage.name]),
+            "Trace": stage.name in shown,
+            "Strategy": str(_strategy(stage, target)),
+            "ReuseFactor": target.reuse_of(getattr(stage, "owner", stage.name)),
+        }
+        for stage in stages
+    }
     rows[WORDS] = {"Precision": {"result": words}}
-    return {"Model": {"Precision": words, "BitExact": False, **settings}, "LayerName": rows}
+    model = {"Precision": words, "BitExact": False, "ReuseFactor": target.reuse_factor}
+    model["Strategy"] = str(_plain(target.strategy))
+    return {"Model": model, "LayerName": rows}
 
 
-def check(stages: Sequence[Stage], io_type: str, strategy: str) -> None:
-    """Raise BadInput, by layer, for what hls4ml does not write with these settings."""
-    readers = Counter(name for stage in stages for name in stage.inputs)
-    for name, times in readers.items():
-        if io_type == "io_stream" and times > _COPIES:
-            raise BadInput(
-                f"layer {name}: {times} layers read it; as a stream at most {_COPIES} can (io_parallel: any)"
-            )
-    for stage in stages:
-        layer = getattr(stage, "layer", None)
-        if strategy == "Resource" and isinstance(layer, Conv) and layer.depthwise:
-            raise BadInput(f"layer {stage.name}: a depthwise convolution needs the strategy Latency in hls4ml")
+def _strategy(stage: Stage, target: Target) -> Strategy:
+    """Distributed arithmetic is for dense layers and convolutions alone: hls4ml fails on every other layer with it."""
+    kernel = isinstance(stage, Linear) and isinstance(stage.layer, (Dense, Conv))
+    return target.strategy if kernel else _plain(target.strategy)
+
+
+def _plain(strategy: Strategy) -> Strategy:
+    return Strategy.LATENCY if strategy == Strategy.DISTRIBUTED_ARITHMETIC else strategy
 
 
 def _precision(item: StageTypes) -> dict[str, str]:
@@ -62,7 +69,7 @@ def _precision(item: StageTypes) -> dict[str, str]:
     return {kind: str(form) for kind, form in kinds.items()}
 
 
-def _layer(stage: Stage) -> dict:
+def _layer(stage: Stage, types: Mapping[str, StageTypes]) -> dict:
     match stage:
         case Quantize(type=form, shape=shape):
             function = "linear" if form.signed else "relu"
@@ -89,6 +96,8 @@ def _layer(stage: Stage) -> dict:
             return {"class_name": "Concatenate", "op": f"concatenate{len(shape)}d", "axis": -1}
         case Reshape(shape=shape):
             return {"class_name": "Reshape", "target_shape": list(shape)}
+        case Decision(inputs=(logits,)):
+            return hls_layer.description(types[stage.name].spec, types[logits].low.size)
     raise BadInput(f"{stage!r} is no stage")
 
 

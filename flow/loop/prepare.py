@@ -102,6 +102,7 @@ def lay_ground(context: Context) -> Ground:
     topology = read_topology(context)
     check_space(task.space, topology, context.path)
     check_followed(context, topology)
+    check_reuse(context, topology)
     _check_least(context, topology)
     data = read_data(context)
     classes = task.data.classes
@@ -123,6 +124,9 @@ def check_files(context: Context) -> None:
     for path in sources(context.task.data, context.folder):
         if not path.exists():
             raise BadInput(f"{context.path}: data.file: {path}: no such file")
+    weights = context.task.train.weights
+    if weights is not None and not (context.folder / weights).is_file():
+        raise BadInput(f"{context.path}: train.weights: {context.folder / weights}: no such file")
 
 
 def read_data(context: Context) -> Step:
@@ -261,7 +265,8 @@ def train_baselines(context: Context, ground: Ground) -> Step:
 
 def _train_float(context: Context, topology: Topology, data: Step, physics: Physics) -> Step:
     bare = Ground(topology, data, data, None, physics)
-    step = train_on(context, bare, "float", [None], [RANDOM], context.task.train.float_epochs)
+    start = _float_start(context, topology)
+    step = train_on(context, bare, "float", [None], [start], context.task.train.float_epochs)
     failed = step.result["members"][0]["failed"]
     if failed:
         raise BadInput(
@@ -269,6 +274,26 @@ def _train_float(context: Context, topology: Topology, data: Step, physics: Phys
             f" weights of the float network were no numbers any more in epoch {failed}"
         )
     return step
+
+
+def _float_start(context: Context, topology: Topology) -> Origin:
+    """What the float network is trained from: random weights, or those that network() has of the file train.weights."""
+    if context.task.train.weights is None:
+        return RANDOM
+    path = context.folder / context.task.network
+    inputs = {
+        "network": file_digest(path),
+        "weights": file_digest(context.folder / context.task.train.weights),
+        "topology": topology.to_json(),
+    }
+
+    def compute():
+        from flow.train.network.start import read_parameters
+
+        return {}, read_parameters(path, topology)
+
+    step = context.store.step("weights", inputs, compute)
+    return step.key, step.arrays
 
 
 def range_samples(topology: Topology, data: Step, weights) -> dict[str, np.ndarray]:
@@ -304,8 +329,21 @@ def check_followed(context: Context, topology: Topology) -> None:
             raise BadInput(f"{context.path}: space: {key}: {text!r}: {error}") from None
 
 
+def check_reuse(context: Context, topology: Topology) -> None:
+    """Raise BadInput where `firmware.reuse` names no layer with a kernel."""
+    names = [layer.name for layer in topology.weighted]
+    for name in context.task.firmware.reuse:
+        if name not in names:
+            raise BadInput(f"{context.path}: firmware.reuse: {name!r} is no layer with a kernel; allowed: {', '.join(names)}")
+
+
 def _check_least(context: Context, topology: Topology) -> None:
-    """Raise BudgetMissed where even the least design of the space is predicted far outside the budget."""
+    """Raise BudgetMissed where even the least design of the space is predicted far outside the budget.
+
+    The closed form knows unrolled layers: with reuse factors above 1 nothing is said.
+    """
+    if context.task.firmware.interval > 1:
+        return
     least = least_design(context.task.space, topology, context.path)
     word = parse(context.task.data.word)
     figures = cost.predict(verilog_model(context.known), topology, least, word, context.task.target.clock_ns)

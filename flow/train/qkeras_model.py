@@ -1,7 +1,9 @@
 """A design and its weights as a QKeras model, built, saved and loaded."""
 
+import json
 import os
 import tempfile
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,11 @@ import numpy as np
 from flow.data.scaling import InputScaling
 from flow.design import Design, check
 from flow.errors import BadInput
+from flow.keras_file.archive import CONFIG, METADATA, WEIGHTS
+from flow.keras_file.archive import read as read_archive
+from flow.keras_file.check import TEXT
+from flow.keras_file.check import check as check_description
+from flow.keras_file.weights import check as check_arrays
 from flow.topology import INPUT, Activation, Conv, Dense, Layer, Merge, Pool, Reshape, Scale, Topology
 from flow.train import backend
 from flow.train.initial import Weights
@@ -93,21 +100,45 @@ def save(model, path: Path) -> None:
 
 
 def load(path: Path):
-    """A model from a .keras file, with QKeras' layers and quantizers. Raises BadInput for what can't be read."""
-    path = Path(path)
-    if not path.is_file():
-        raise BadInput(f"{path}: no such file; a .keras file is needed")
+    """A model from a .keras file, with QKeras' layers and quantizers; safe for a file of anybody.
+
+    The file is checked from end to end first: only layers, quantizers and settings that are known by name are made,
+    quantizers given as text are read by our own parser, and nothing is unpickled or executed. Raises BadInput for what
+    can't be read.
+    """
+    archive = read_archive(path)
+    description = check_description(archive.config, archive.path)
+    check_arrays(archive.weights, archive.path)
     backend.start()
     import keras
-    import qkeras  # noqa: F401  (registers its layers and quantizers)
+    import qkeras
 
     from flow.train import hardware  # noqa: F401  (registers ours)
 
-    try:
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:  # noqa: BLE001  (Keras raises many kinds for a damaged file)
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise BadInput(f"{path}: can't be read as a .keras model: {reason}") from None
+    config = _with_quantizers(description.config, [quantizer_of(form) for form in description.texts])
+    unregistered = {name: getattr(qkeras, name) for name in ("QDenseBatchnorm", "QConv2DBatchnorm")}
+    with tempfile.TemporaryDirectory(prefix="flow-keras-") as folder:
+        checked = Path(folder) / "model.keras"
+        content = {CONFIG: json.dumps(config), METADATA: json.dumps(dict(archive.metadata)), WEIGHTS: archive.weights}
+        with zipfile.ZipFile(checked, "w", zipfile.ZIP_STORED) as copy:
+            for name, data in content.items():
+                copy.writestr(name, data)
+        try:
+            return keras.saving.load_model(checked, unregistered, compile=False, safe_mode=True)
+        except Exception as error:  # noqa: BLE001  (Keras raises many kinds for a damaged file)
+            reason = " ".join(str(error).split()).replace(str(checked), "the file") or type(error).__name__
+            raise BadInput(f"{path}: can't be read as a .keras model: {reason[:300]}") from None
+
+
+def _with_quantizers(node, made: list):
+    """A checked description with the quantizers in it that were text."""
+    import keras
+
+    if isinstance(node, dict):
+        if TEXT in node:
+            return keras.saving.serialize_keras_object(made[node[TEXT]])
+        return {key: _with_quantizers(value, made) for key, value in node.items()}
+    return [_with_quantizers(item, made) for item in node] if isinstance(node, list) else node
 
 
 def float32_deviation(model, words: np.ndarray, logits: np.ndarray) -> float:

@@ -28,6 +28,7 @@ HARDWARE = ("truncated_bits", "half_up_bits", "truncated_relu", "half_up_relu")
 _REQUIRED: dict[str, Mapping] = {
     "quantized_bits": {"scale_axis": None, "post_training_scale": None, "elements_per_scale": None,
                        "min_po2_exponent": None, "max_po2_exponent": None},
+    "quantized_linear": {"scale_axis": None},
     "quantized_relu": {"use_sigmoid": 0, "negative_slope": 0, "is_quantized_clip": True},
     "quantized_tanh": {"symmetric": False, "use_real_tanh": False},
     "quantized_sigmoid": {"symmetric": False, "use_real_sigmoid": False},
@@ -75,17 +76,25 @@ def quantizer_of(form: Format):
 def format_of(quantizer) -> Format:
     """The format that a QKeras quantizer stands for; raises BadInput for one that is not followed here."""
     kind = type(quantizer).__name__
-    if kind not in KINDS:
-        named = str(quantizer) if kind == "str" else kind
-        raise BadInput(f"the quantizer {named} is not followed here; known: {', '.join(KINDS)}")
+    if kind not in _READERS:
+        named = str(quantizer) if kind == "str" else getattr(quantizer, "__name__", kind)
+        raise BadInput(f"the quantizer {named} is not followed here; known: {', '.join(_READERS)}")
     for name, wanted in (_REQUIRED.get(kind, {}) | _EVERYWHERE).items():
         value = _plain(getattr(quantizer, name, wanted))
         if value != wanted:
-            raise BadInput(f"the quantizer {quantizer} has {name}={value}; only {name}={wanted} is followed here")
+            said = _said(quantizer)
+            raise BadInput(f"the quantizer {said} has {name}={value}; only {name}={wanted} is followed here")
     try:
         return _READERS[kind](quantizer)
     except ValueError as error:
-        raise BadInput(f"the quantizer {quantizer} is not followed here; {error}") from None
+        raise BadInput(f"the quantizer {_said(quantizer)} is not followed here; {error}") from None
+
+
+def _said(quantizer) -> str:
+    """The quantizer as it writes itself; quantized_linear can't where it has an alpha."""
+    if type(quantizer).__name__ == "quantized_linear":
+        return f"quantized_linear({quantizer.bits},{quantizer.integer},{int(quantizer.symmetric)})"
+    return str(quantizer)
 
 
 def quantized(quantizer, values) -> np.ndarray:
@@ -129,6 +138,16 @@ def _bits(quantizer) -> Fixed:
     return Fixed(_whole(quantizer.bits), integer, bool(quantizer.keep_negative), bool(quantizer.symmetric), exponent)
 
 
+def _linear(quantizer) -> Fixed:
+    """Its scale divides before the rounding and multiplies behind it: a range further up, or further down."""
+    bits, exponent = _whole(quantizer.bits), 0 if quantizer.alpha is None else _exponent(quantizer.alpha)
+    signed = bool(_plain(quantizer.keep_negative))
+    if bits == 1 and signed:
+        raise ValueError("it has 1 bit, which QKeras takes for a sign; use binary")
+    integer = _whole(quantizer.integer) + (exponent or 0)
+    return Fixed(bits, integer, signed, bool(quantizer.symmetric), None if exponent is None else 0)
+
+
 def _relu(quantizer) -> Relu:
     upper = quantizer.relu_upper_bound
     return Relu(_whole(quantizer.bits), _whole(quantizer.integer), None if upper is None else float(upper))
@@ -159,6 +178,7 @@ def _width_and_integer(quantizer) -> Format:
 
 _READERS = {
     "quantized_bits": _bits,
+    "quantized_linear": _linear,
     "quantized_relu": _relu,
     "quantized_po2": _power,
     "quantized_relu_po2": _power,

@@ -23,6 +23,7 @@ ATTRIBUTES = {
     "QBatchNormalization": ("gamma", "gamma", "beta"),
     "QDepthwiseConv2D": ("depthwise_kernel", "depthwise", "bias"),
 }
+FOLDED = ("QDenseBatchnorm", "QConv2DBatchnorm")  # whose quantizers see what is left of a normalization, folded in
 
 
 @dataclass(frozen=True)
@@ -89,16 +90,38 @@ def sources(layer) -> tuple[str, ...]:
 def quantized_weights(layer) -> tuple[np.ndarray, np.ndarray | None]:
     """Kernel and bias of a weighted layer as its own quantizers give them, in float64; bias None where it has none.
 
+    Those of a layer with a normalization in it are the folded ones, with the moving statistics.
+
     The kernel has the layer's own shape, a depthwise one (*window, channels, 1); that of a QBatchNormalization is
     its factor (channels,), and its bias the shift. QKeras' straight-through sum x + (q - x) can leave float32
     dust on q: it is swept onto the grid.
     """
+    if type(layer).__name__ in FOLDED:
+        kernel, bias = layer.get_folded_weights()
+        return (
+            _on_grid(layer, "kernel", layer.kernel_quantizer_internal, kernel),
+            _on_grid(layer, "bias", layer.bias_quantizer_internal, bias),
+        )
     kernel, quantizer, bias = ATTRIBUTES.get(type(layer).__name__, ("kernel", "kernel", "bias"))
     weights = _on_grid(layer, "kernel", getattr(layer, f"{quantizer}_quantizer_internal"), getattr(layer, kernel))
     shift = getattr(layer, bias, None)
     if shift is None:
         return weights, None
     return weights, _on_grid(layer, "bias", getattr(layer, f"{bias}_quantizer_internal"), shift)
+
+
+def own_activation(layer) -> Format | None:
+    """The format of a weighted layer's own activation, None without one; raises BadInput for one without a format."""
+    own = getattr(layer, "activation", None)
+    if getattr(own, "__name__", own) in (None, "linear"):
+        return None
+    try:
+        form = format_of(own)
+    except BadInput as error:
+        raise BadInput(f"layer {layer.name}: it has an activation of its own; {error}") from None
+    if form.auto:
+        raise BadInput(f"layer {layer.name}: its own activation {form} has a scale that depends on the values")
+    return form
 
 
 def _on_grid(layer, part: str, quantizer, values) -> np.ndarray:
@@ -138,13 +161,11 @@ def _quantize(layer, span: Span):
 
 
 def _dense(layer, span: Span):
-    _no_activation(layer)
     kernel, bias = quantized_weights(layer)
-    return (lambda x: exact.dense(x, kernel, bias)), span.times(kernel, bias)
+    return _activated(layer, lambda x: exact.dense(x, kernel, bias), span.times(kernel, bias))
 
 
 def _conv(layer, span: Span):
-    _no_activation(layer)
     depthwise = type(layer).__name__ == "QDepthwiseConv2D"
     padding = layer.padding.lower()
     _require(layer, padding in ("valid", "same"), 'padding "valid" or "same"')
@@ -154,9 +175,13 @@ def _conv(layer, span: Span):
     _require(layer, getattr(layer, "_mask", None) is None, "no mask")
     kernel, bias = quantized_weights(layer)
     if not depthwise:
-        return (lambda x: exact.conv(x, kernel, bias, layer.strides, padding)), span.times(kernel, bias)
+        return _activated(
+            layer, lambda x: exact.conv(x, kernel, bias, layer.strides, padding), span.times(kernel, bias)
+        )
     _require(layer, kernel.shape[-1] == 1, "a depth multiplier of 1")
-    return (lambda x: exact.depthwise(x, kernel, bias, layer.strides, padding)), span.times(kernel[..., 0], bias)
+    return _activated(
+        layer, lambda x: exact.depthwise(x, kernel, bias, layer.strides, padding), span.times(kernel[..., 0], bias)
+    )
 
 
 def _scale(layer, span: Span):
@@ -166,7 +191,7 @@ def _scale(layer, span: Span):
     plain &= layer.inverse_quantizer_internal is None
     _require(layer, plain, "mean 0, variance 1, epsilon 0 and quantizers for gamma and beta alone")
     factor, shift = quantized_weights(layer)
-    return (lambda x: exact.scale(x, factor, shift)), span.times(factor[None], shift)
+    return _activated(layer, lambda x: exact.scale(x, factor, shift), span.times(factor[None], shift))
 
 
 def _pool(layer, span: Span):
@@ -198,17 +223,24 @@ def _reshape(layer, span: Span):
     return (lambda x: exact.reshape(x, shape)), span
 
 
-def _no_activation(layer) -> None:
-    function = getattr(layer.activation, "__name__", layer.activation)
-    _require(layer, function in (None, "linear"), "its activation as a QActivation behind it")
+def _activated(layer, sums: Callable[[np.ndarray], np.ndarray], span: Span):
+    """The layer's own activation, if it has one, behind its sums, which must be exact themselves."""
+    form = own_activation(layer)
+    if form is None:
+        return sums, span
+    if span.bits > EXACT_BITS:
+        raise BadInput(f"layer {layer.name}: its sums may need {span.bits} bits; at most {EXACT_BITS} can be verified")
+    return (lambda x: form.quantize(sums(x))), Span(form.step, max(-form.low, form.high))
 
 
 HANDLERS: dict[str, Callable] = {
     "Normalization": _offset,
     "QActivation": _quantize,
     "QDense": _dense,
+    "QDenseBatchnorm": _dense,
     "QConv1D": _conv,
     "QConv2D": _conv,
+    "QConv2DBatchnorm": _conv,
     "QDepthwiseConv2D": _conv,
     "QBatchNormalization": _scale,
     "MaxPooling1D": _pool,

@@ -11,6 +11,7 @@ from weights import example_weights
 
 from flow.cost import rtl as cost
 from flow.firmware.pipeline import CUTOFF_FRACTION, plan
+from flow.firmware.settings import Target
 from flow.formats import Fixed, Relu, TruncatedRelu
 
 WORD = Fixed(6, 2)
@@ -99,7 +100,7 @@ def test_counts_of_every_network(name):
 
     found = traced(name, kernels=(Fixed(5, 0), Fixed(4, 0)))
     for clock_ns in (5.0, 2.5):
-        counts, summary = cost.count(stages(found, clock_ns)), rtl.summarise(found, clock_ns)
+        counts, summary = cost.count(stages(found, clock_ns)), rtl.summarise(found, Target("xcvu9p", clock_ns))
         assert set(counts) == {block.name for block in found.blocks}
         assert all(value >= 0 for row in counts.values() for value in row.values())
         for block, bits in summary.register_bits_by_block.items():
@@ -115,7 +116,7 @@ def test_predictions_from_counts_agree_with_yosys(tmp_path, activation):
     from flow.synth import yosys
 
     found = traced("dense", 3, kernels=(Fixed(5, 0),), activations={"relu": (activation,)})
-    rtl.write(found, tmp_path, "small", "xcvu9p-flga2104-2L-e", CLOCK_NS)
+    rtl.write(found, tmp_path, "little", Target("xcvu9p-flga2104-2L-e", CLOCK_NS))
     report = yosys.run(tmp_path, "xcvu9p-flga2104-2L-e", CLOCK_NS)
     counts = cost.count(stages(found, CLOCK_NS))
     figures = cost.predict_traced(cost.prior(), counts, report.latency_cycles[1], CLOCK_NS)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from flow.data.prepare import PARTS, prepare
-from flow.data.scaling import Centred, InputScaling, fit
+from flow.data.scaling import Centred, InputScaling, fit, unscaled
 from flow.errors import BadInput
 from flow.formats import Fixed
 from flow.task import Data, read
@@ -102,3 +102,13 @@ def test_values_are_centred_row_by_row():
     assert centred.shape == words.shape and len(centred) == len(words)
     np.testing.assert_array_equal(centred[100:200], scaling.centred(words[100:200].astype(np.float64)))
     np.testing.assert_array_equal(centred[[3, 1]], scaling.centred(words.astype(np.float64))[[3, 1]])
+
+
+def test_features_may_stay_as_they_are():
+    scaling = unscaled(features(), NAMES, Fixed(32, 14), Path("x"))
+    assert set(scaling.exponents) == {0} and set(scaling.offsets) == {0.0}
+    np.testing.assert_array_equal(scaling.words(features()), Fixed(32, 14).quantize(features()))
+    constant = np.ones((100, 2))
+    assert unscaled(constant, ("a", "b"), Fixed(8, 3), Path("x")).exponents == (0, 0)
+    with pytest.raises(BadInput, match=r"data\.word: .* saturates 100\.00% of the values of feature a"):
+        unscaled(constant * 100, ("a", "b"), Fixed(8, 3), Path("x"))

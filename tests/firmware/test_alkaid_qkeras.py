@@ -93,7 +93,7 @@ def _mean_one():
         (lambda: keras.layers.Normalization(mean=[0.0] * 3, variance=[1.0] * 3, invert=True), "invert"),
         (lambda: qkeras.QDense(2, kernel_quantizer=None, bias_quantizer=None), "kernel has no quantizer"),
         (lambda: qkeras.QDense(2, kernel_quantizer=qkeras.quantized_bits(4, 0, alpha="auto"), use_bias=False), "alpha"),
-        (lambda: qkeras.QDense(2, activation="quantized_relu(4,1)", **KERNEL), "activation inside QDense"),
+        (lambda: qkeras.QDense(2, activation="relu", **KERNEL), "an activation of its own; the quantizer relu"),
         (lambda: qkeras.QActivation("quantized_relu_po2(4)"), "quantized_relu_po2"),
         (_mean_one, "moving mean 0"),
         (_normalized(epsilon=0.001), "epsilon 0"),
@@ -113,7 +113,7 @@ def test_what_is_not_exact_is_refused_by_name(layer, message):
         (lambda: keras.layers.MaxPooling2D(padding="same"), "valid padding"),
         (lambda: qkeras.QConv2D(2, (2, 2), dilation_rate=2, **KERNEL), "dilation_rate"),
         (lambda: qkeras.QConv2D(2, (2, 2), mask=np.eye(2), **KERNEL), "mask"),
-        (lambda: qkeras.QConv2D(2, (2, 2), activation="quantized_relu(4,1)", **KERNEL), "activation inside QConv2D"),
+        (lambda: qkeras.QConv2D(2, (2, 2), activation="tanh", **KERNEL), "activation of its own; the quantizer tanh"),
     ],
 )
 def test_what_is_not_exact_over_images_is_refused_by_name(layer, message):

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from flow.data.scaling import InputScaling
 from flow.design import Design, LayerDesign
 from flow.errors import BadInput, Mismatch, ToolFailed
+from flow.firmware.settings import Target
 from flow.formats import Binary, Fixed, Relu, Ternary
 from flow.topology import Dense, Topology
 
@@ -21,7 +23,7 @@ from flow.train import qkeras_model
 TOPOLOGY = Topology((Dense("fc0", 4, 6, "relu"), Dense("logits", 6, 3, "linear")))
 WORD = Fixed(10, 3)
 SCALING = InputScaling(("a", "b", "c", "d"), WORD, (0,) * 4, (0.5, -1.25, 0.0, 3.0))
-PART = "xcvu13p-flga2577-2-e"
+TARGET = Target("xcvu13p-flga2577-2-e", 5.0)
 PLAIN = Design(
     Fixed(6, 1),
     (
@@ -53,7 +55,7 @@ def project(tmp_path_factory):
     """The plain model, its vectors, and its project with the simulation compiled."""
     model, words = tiny()
     folder = tmp_path_factory.mktemp("plain") / "hls"
-    hls.write(model, WORD, folder, "tiny", PART, 5.0)
+    hls.write(model, WORD, folder, "tiny", TARGET)
     return model, words, folder
 
 
@@ -86,7 +88,7 @@ def layers(kernel0, kernel1, bias, activation, grid):
 )
 def test_formats_are_bit_exact(tmp_path, design, options):
     model, words = tiny(design, seed=3)
-    hls.write(model, WORD, tmp_path / "hls", "tiny", PART, 5.0, **options)
+    hls.write(model, WORD, tmp_path / "hls", "tiny", replace(TARGET, **options))
     verify.require(gate(model, tmp_path / "hls", words))
 
 
@@ -94,14 +96,14 @@ def test_formats_are_bit_exact(tmp_path, design, options):
 def test_offsets_of_zero_and_words_with_negative_fraction(tmp_path):
     scaling = InputScaling(("a", "b", "c", "d"), Fixed(4, 5), (0,) * 4, (0.0,) * 4)
     model, words = tiny(layers(Fixed(4, 0), Fixed(4, 0), Fixed(4, 0), Relu(4, 4), Fixed(3, 4)), scaling)
-    hls.write(model, scaling.word, tmp_path / "hls", "tiny", PART, 5.0)
+    hls.write(model, scaling.word, tmp_path / "hls", "tiny", TARGET)
     verify.require(gate(model, tmp_path / "hls", words, scaling.word))
 
 
 def test_same_bytes_twice(project, tmp_path):
     _, _, folder = project
     model, _ = tiny()
-    hls.write(model, WORD, tmp_path / "elsewhere" / "again", "tiny", PART, 5.0)
+    hls.write(model, WORD, tmp_path / "elsewhere" / "again", "tiny", TARGET)
     files = [
         p.relative_to(tmp_path / "elsewhere" / "again")
         for p in (tmp_path / "elsewhere" / "again").rglob("*")
@@ -222,14 +224,14 @@ def test_bad_arguments(project, tmp_path):
     with pytest.raises(BadInput, match="csim.json"):
         hls.simulate(tmp_path, words, layers=False)
     with pytest.raises(BadInput, match="exists"):
-        hls.write(model, WORD, tmp_path, "tiny", PART, 5.0)
+        hls.write(model, WORD, tmp_path, "tiny", TARGET)
     for options, message in (
         ({"backend": "Quartus"}, "Vitis, Vivado"),
         ({"strategy": "fast"}, "Latency"),
         ({"io_type": "io"}, "io_stream"),
-        ({"reuse_factor": 0}, "reuse_factor"),
+        ({"reuse_factor": 0}, "reuse factor 0"),
     ):
         with pytest.raises(BadInput, match=message):
-            hls.write(model, WORD, tmp_path / "x", "tiny", PART, 5.0, **options)
+            hls.write(model, WORD, tmp_path / "x", "tiny", replace(TARGET, **options))
     with pytest.raises(BadInput, match="project '2x'"):
-        hls.write(model, WORD, tmp_path / "x", "2x", PART, 5.0)
+        hls.write(model, WORD, tmp_path / "x", "2x", TARGET)

@@ -1,12 +1,14 @@
 """Networks of every kind of layer and format in hls4ml: bit-exact against QKeras, or refused by name."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from flow.design import Design, LayerDesign
 from flow.errors import BadInput
+from flow.firmware.settings import IoType, Target
 from flow.formats import (
     Binary,
     Fixed,
@@ -32,7 +34,7 @@ pytest.importorskip("qkeras")
 from flow.firmware import hls, hls4ml_qkeras, precision, verify
 from flow.train import qkeras_model
 
-PART = "xcvu13p-flga2577-2-e"
+TARGET = Target("xcvu13p-flga2577-2-e", 5.0)
 
 
 def example(topology, design=None, seed=0):
@@ -66,8 +68,8 @@ def test_types_hold_what_every_network_computes_and_projects_are_written(name, t
         assert result_types[layer].holds(values), layer
         low, high = found[layer].low.reshape(-1), found[layer].high.reshape(-1)
         assert low.size == values.shape[1] and np.all((low <= values) & (values <= high)), layer
-    for io_type in hls.IO_TYPES:
-        hls.write(model, word, tmp_path / io_type, "tiny", PART, 5.0, io_type=io_type)
+    for io_type in IoType:
+        hls.write(model, word, tmp_path / io_type, "tiny", replace(TARGET, io_type=io_type))
         written = json.loads((tmp_path / io_type / "csim.json").read_text())["layers"]
         assert [tuple(row) for row in written] == [(x, reference[x].shape[1]) for x in layer_names(model)]
 
@@ -79,7 +81,7 @@ def gate(model, word, words, folder):
 
 def exact(model, word, words, folder, **options):
     """Write and simulate a project; every layer that it shows must be what QKeras gives."""
-    hls.write(model, word, folder, "tiny", PART, 5.0, **options)
+    hls.write(model, word, folder, "tiny", replace(TARGET, **options))
     result = gate(model, word, words, folder)
     verify.require(result)
     assert result.pairs[0].layers == layer_names(model)
@@ -104,7 +106,7 @@ def test_streams_are_bit_exact(name, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("io_type", hls.IO_TYPES)
+@pytest.mark.parametrize("io_type", IoType)
 def test_convolutions_that_share_multipliers_are_bit_exact(io_type, tmp_path):
     model, word, words = example(NETWORKS["residual"], seed=3)
     exact(model, word, words, tmp_path / "hls", io_type=io_type, strategy="Resource", reuse_factor=3)
@@ -175,7 +177,7 @@ def test_streams_that_too_many_layers_read_are_refused(tmp_path):
     layers = [Activation(f"a{i}", (4,), "relu", ("front",)) for i in range(8)]
     model, word, _ = example(*side_by_side(layers, [Relu(3, 1)] * 8, "activation", 4))
     with pytest.raises(BadInput, match="layer front: 8 layers read it; as a stream at most 7 can"):
-        hls.write(model, word, tmp_path / "hls", "tiny", PART, 5.0, io_type="io_stream")
+        hls.write(model, word, tmp_path / "hls", "tiny", replace(TARGET, io_type="io_stream"))
 
 
 @pytest.mark.slow
@@ -199,14 +201,14 @@ def test_scales_of_channels_in_convolutions_and_logits_that_are_reshaped(tmp_pat
         ),
     )
     model, word, words = example(topology, design, seed=7)
-    hls.write(model, word, tmp_path / "hls", "tiny", PART, 5.0)
+    hls.write(model, word, tmp_path / "hls", "tiny", TARGET)
     verify.require(gate(model, word, words, tmp_path / "hls"))
 
 
 def test_depthwise_convolutions_need_the_strategy_latency(tmp_path):
     model, word, _ = example(NETWORKS["depthwise"])
     with pytest.raises(BadInput, match="layer conv: a depthwise convolution needs the strategy Latency"):
-        hls.write(model, word, tmp_path / "hls", "tiny", PART, 5.0, strategy="Resource")
+        hls.write(model, word, tmp_path / "hls", "tiny", replace(TARGET, strategy="Resource"))
 
 
 def unsupported_models():

@@ -16,6 +16,7 @@ from flow.data.scaling import InputScaling
 from flow.design import Design, LayerDesign
 from flow.errors import BadInput, ToolFailed
 from flow.firmware import rtl
+from flow.firmware.settings import Target
 from flow.formats import Binary, Fixed, HalfUpRelu, Relu, Ternary, TruncatedRelu
 from flow.topology import Activation, Conv, Dense, Merge, Pool, Reshape, Topology
 from flow.train import qkeras_model
@@ -64,7 +65,7 @@ def project(tmp_path_factory):
     folder = tmp_path_factory.mktemp("rtl") / "project"
     model = build()
     traced = rtl.trace(model, SCALING.word)
-    rtl.write(traced, folder, "tagger", "xcvu9p-flga2104-2-e", 5.0)
+    rtl.write(traced, folder, "tagger", Target("xcvu9p-flga2104-2-e", 5.0))
     words = vectors()
     return folder, traced, words, qkeras_model.reference(model, words)
 
@@ -154,7 +155,7 @@ def test_the_simulated_verilog_of_graphs_is_exact(name, tmp_path):
     model, word, words = example((NETWORKS | BRANCHES)[name])
     expected = qkeras_model.reference(model, words)
     traced = rtl.trace(model, word)
-    rtl.write(traced, tmp_path, "tagger", "xcvu9p", 4.0)
+    rtl.write(traced, tmp_path, "tagger", Target("xcvu9p", 4.0))
     np.testing.assert_array_equal(rtl.simulate(tmp_path, words), expected["out"])
     got = rtl.simulate_blocks(tmp_path, words)
     assert set(got) == {layer for block in traced.blocks for layer in block.widths}
@@ -181,7 +182,7 @@ def test_every_block_of_the_simulated_verilog_is_exact(project):
 def test_the_simulated_verilog_is_exact_in_other_formats(name, tmp_path):
     model = build(name, keep=0.6, seed=3)
     words = vectors()
-    rtl.write(rtl.trace(model, SCALING.word), tmp_path, "tagger", "xcvu9p", 2.5)
+    rtl.write(rtl.trace(model, SCALING.word), tmp_path, "tagger", Target("xcvu9p", 2.5))
     np.testing.assert_array_equal(rtl.simulate(tmp_path, words), qkeras_model.reference(model, words)["logits"])
 
 
@@ -249,7 +250,7 @@ def test_an_edit_of_one_operator_is_found_in_its_block(project, tmp_path, block,
 def test_the_same_model_gives_the_same_bytes(project, tmp_path):
     folder, _, _, _ = project
     rtl.trace(build(seed=9), SCALING.word)  # what was traced before does not matter
-    summary = rtl.write(rtl.trace(build(), SCALING.word), tmp_path, "tagger", "xcvu9p-flga2104-2-e", 5.0)
+    summary = rtl.write(rtl.trace(build(), SCALING.word), tmp_path, "tagger", Target("xcvu9p-flga2104-2-e", 5.0))
     files = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file())
     assert len(files) > 5
     for file in files:
@@ -260,10 +261,12 @@ def test_the_same_model_gives_the_same_bytes(project, tmp_path):
 
 def test_a_shorter_clock_gives_more_stages(project):
     _, traced, _, _ = project
-    slow, fast = (rtl._plan(traced, clock, None) for clock in (10.0, 2.5))
+    slow, fast = (rtl._plan(traced, Target("xcvu9p", clock)) for clock in (10.0, 2.5))
     assert slow.n_stages < fast.n_stages
     assert slow.stage_delay_ns <= 9.2 and fast.stage_delay_ns <= 2.3
-    assert len(rtl.pipeline(traced, 5.0).logic) == len(rtl._plan(traced, 5.0, None).modules)
+    assert len(rtl.pipeline(traced, Target("xcvu9p", 5.0)).logic) == len(
+        rtl._plan(traced, Target("xcvu9p", 5.0)).modules
+    )
 
 
 def test_neurons_that_nothing_reads_are_not_built(tmp_path):
@@ -276,7 +279,7 @@ def test_neurons_that_nothing_reads_are_not_built(tmp_path):
     words = vectors(100)
     expected = qkeras_model.reference(model, words)
     assert rtl.first_difference(traced.run(words), expected) is None
-    rtl.write(traced, tmp_path, "tagger", "xcvu9p", 5.0)
+    rtl.write(traced, tmp_path, "tagger", Target("xcvu9p", 5.0))
     assert [
         row["element"] for row in json.loads((tmp_path / "rtl.json").read_text())["blocks"]["fc0"]["outputs"]
     ].count(2) == 0
@@ -299,7 +302,7 @@ def test_a_constant_logit_is_built(tmp_path):
     words = vectors(100)
     traced = rtl.trace(model, SCALING.word)
     np.testing.assert_array_equal(traced.run(words)["logits"], qkeras_model.reference(model, words)["logits"])
-    rtl.write(traced, tmp_path, "tagger", "xcvu9p", 5.0)
+    rtl.write(traced, tmp_path, "tagger", Target("xcvu9p", 5.0))
     np.testing.assert_array_equal(rtl.simulate(tmp_path, words), qkeras_model.reference(model, words)["logits"])
 
 
@@ -313,11 +316,9 @@ def test_bad_input_is_refused(project, tmp_path):
     with pytest.raises(BadInput, match="rtl.json is missing"):
         rtl.simulate(tmp_path, words)
     with pytest.raises(BadInput, match="can't be the name"):
-        rtl.write(traced, tmp_path, "2 nets", "xcvu9p", 5.0)
+        rtl.write(traced, tmp_path, "2 nets", Target("xcvu9p", 5.0))
     with pytest.raises(BadInput, match="name of a stage"):
-        rtl.write(traced, tmp_path, "input_s0", "xcvu9p", 5.0)
-    with pytest.raises(BadInput, match="delay allowed"):
-        rtl.pipeline(traced, 5.0, 6.0)
+        rtl.write(traced, tmp_path, "input_s0", Target("xcvu9p", 5.0))
 
 
 def test_broken_verilog_names_log_and_line(project, tmp_path):
@@ -339,5 +340,5 @@ def test_a_feature_that_nothing_reads_keeps_its_port(tmp_path):
 
     model = build(change=cut)
     words = SCALING.words(np.random.default_rng(5).normal(0, 3, (500, 4)))
-    rtl.write(rtl.trace(model, SCALING.word), tmp_path, "cut", "xcvu9p-flga2104-2L-e", 5.0)
+    rtl.write(rtl.trace(model, SCALING.word), tmp_path, "cut", Target("xcvu9p-flga2104-2L-e", 5.0))
     np.testing.assert_array_equal(rtl.simulate(tmp_path, words), qkeras_model.reference(model, words)["logits"])

@@ -223,7 +223,7 @@ def keras_models():
         "one group": model(qkeras.QConv2D(2, 2, groups=2, **bits)),
         "its kernel has no quantizer": model(qkeras.QDense(2, use_bias=False, name="wrong")),
         "its bias has no quantizer": model(qkeras.QDense(2, **bits | {"use_bias": True})),
-        "activation as a QActivation": model(qkeras.QDense(2, activation="quantized_relu(3)", **bits)),
+        "an activation of its own": model(qkeras.QDense(2, activation="relu", **bits)),
         "mean 0, variance 1, epsilon 0": model(qkeras.QBatchNormalization(name="wrong", **quantizers)),
         "it is used more than once": model(shared, shared),
         "alpha is 'auto'": model(qkeras.QActivation(qkeras.ternary(alpha="auto"), name="wrong")),

