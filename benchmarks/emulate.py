@@ -22,8 +22,9 @@ from pathlib import Path
 import numpy as np
 
 from flow.errors import FlowError
-from flow.firmware import emulator, gate_project, hls, rtl, simulate
+from flow.firmware import emulator, hls, rtl, simulate
 from flow.firmware.blocks import _predict as interpret
+from flow.firmware.gate import reading
 from flow.firmware.project import top_name
 from flow.process import run
 from flow.store import versions
@@ -68,7 +69,7 @@ def main() -> int:
 
 def measure(folder: Path, events: int, rounds: int) -> list[dict]:
     """A row for each side, hls4ml's C simulation first."""
-    source = gate_project.read(folder)
+    source = reading.read(folder)
     model = source.model()
     own, expected = source.vectors(model)
     with tempfile.TemporaryDirectory() as scratch:
@@ -100,7 +101,7 @@ def _processor() -> float:
     return sum(item.ru_utime + item.ru_stime for item in used)
 
 
-def _sides(source: gate_project.Project, model, scratch: Path) -> list[Side]:
+def _sides(source: reading.Project, model, scratch: Path) -> list[Side]:
     folder, target = source.folder, source.target
     names = emulator.Names(top_name(source.task), source.design.digest)
     emulator.write_model(model, source.scaling.word, scratch, names, target)

@@ -318,9 +318,9 @@ def _calibrate(options) -> int:
 
 
 def _verify(options) -> int:
-    from flow.firmware import gate_command
+    from flow.firmware.gate import command
 
-    return gate_command.verify(options)
+    return command.verify(options)
 
 
 def _export(options) -> int:

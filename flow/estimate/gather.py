@@ -20,6 +20,8 @@ from flow.topology import Topology
 CONFIGURATION = "hls4ml_config.yml"
 _COMPILERS = {"vivado_hls": hls.Tool.VIVADO_HLS, "vitis_hls": hls.Tool.VITIS_HLS}  # as their reports are named
 
+NOT_PRICED = "the cost models price unrolled networks of the least latency, and learn from no others"
+
 # What was found, and a line for each thing that was left out and why.
 Found = tuple[list[Observation], list[str]]
 
@@ -55,6 +57,9 @@ def _projects(path: Path) -> Iterator[Path]:
 def _of_project(folder: Path) -> Found:
     """Reports on the Verilog and on the hls4ml project of a built design."""
     subject = of_project(folder)
+    hls4ml, left = _observed(folder, folder / "hls", lambda report: _on_hls(report, subject.network))
+    if not subject.plain:
+        return hls4ml, [*left, f"{folder / 'rtl'}: left out: {NOT_PRICED}"]
     description = folder / "rtl" / "rtl.json"
     traced = json_object(description).get("traced")
     try:
@@ -62,9 +67,8 @@ def _of_project(folder: Path) -> Found:
     except BadInput as error:
         raise BadInput(f"{description}: {error}") from None
     of = (subject.topology, subject.design, subject.word, traced, subject.part, subject.clock_ns)
-    verilog, left = _observed(folder, folder / "rtl", lambda report: on_verilog(report, *of))
-    hls4ml, more = _observed(folder, folder / "hls", lambda report: _on_hls(report, subject.network))
-    return verilog + hls4ml, left + more
+    verilog, more = _observed(folder, folder / "rtl", lambda report: on_verilog(report, *of))
+    return verilog + hls4ml, more + left
 
 
 def _of_hls(folder: Path) -> Found:

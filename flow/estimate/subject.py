@@ -48,7 +48,8 @@ TOOLS = {Backend.VITIS: hls.Tool.VITIS_HLS, Backend.VIVADO: hls.Tool.VIVADO_HLS}
 @dataclass(frozen=True)
 class Subject:
     """A network and its formats. `topology`, `design` and `word` are None where only hls4ml's view is known;
-    `project` is the built design's folder, with weights and perhaps reports."""
+    `project` is the built design's folder, with weights and perhaps reports; `plain` whether its RTL is what closed forms
+    price (`flow.firmware.settings.Target.plain`)."""
 
     name: str
     part: str
@@ -58,6 +59,7 @@ class Subject:
     design: Design | None = None
     word: Fixed | None = None
     project: Path | None = None
+    plain: bool = True
 
 
 def subject(what: Path, which: str | None, out: Path | None, wanted: Settings) -> Subject:
@@ -94,7 +96,8 @@ def of_project(folder: Path, wanted: Settings = Settings()) -> Subject:
         check(design, topology)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BadInput(f"{folder}: no project that this version reads ({type(error).__name__}: {error})") from None
-    return _whole(f"{folder.name}", topology, design, word, wanted.over(_built(target)), folder)
+    found = _whole(f"{folder.name}", topology, design, word, wanted.over(_built(target)), folder)
+    return replace(found, plain=target.plain)
 
 
 def _built(target: Target) -> Settings:

@@ -2,7 +2,7 @@
 
 hls4ml 1.3 reads QKeras layers of Keras 2 only, and infers types and scales of its own from their quantizers. Here
 a model is read layer by layer into stages whose weights the layer's own quantizers have quantized; stages become
-hls4ml's layers in `flow.firmware.hls_graph`.
+hls4ml's layers in `flow.firmware.hls.graph`.
 """
 
 import math
@@ -12,8 +12,9 @@ from collections.abc import Callable
 import numpy as np
 
 from flow.errors import BadInput
-from flow.firmware import hls_graph, outputs
-from flow.firmware.hls_quantizers import quantizer_stages
+from flow.firmware import outputs
+from flow.firmware.hls import graph
+from flow.firmware.hls.quantizers import quantizer_stages
 from flow.firmware.precision import Decision, HlsType, Linear, Stage, narrowest, types, weight_type
 from flow.firmware.settings import Output, Target
 from flow.formats import Fixed, Format
@@ -85,7 +86,7 @@ def check_name(name: str, what: str) -> None:
 
 
 def _check_names(found: list[Stage]) -> None:
-    names = {hls_graph.WORDS}
+    names = {graph.WORDS}
     for stage in found:
         if stage.name.lower() in names:
             raise BadInput(

@@ -98,7 +98,8 @@ def top_name(task_name: str) -> str:
 
 
 def _fill(folder, model, design, scaling, topology, task_name, target, provenance, words, logits, traced) -> None:
-    from flow.firmware import rtl, rtl_testbench
+    from flow.firmware import rtl
+    from flow.firmware.rtl import testbench
 
     name, word = top_name(task_name), word_type(scaling.word)
     output = _output_type(model, scaling, target)
@@ -110,7 +111,7 @@ def _fill(folder, model, design, scaling, topology, task_name, target, provenanc
     hls.write(model, scaling.word, folder / "hls", name, target, failure_log=log)
     (folder / "rtl").mkdir()
     summary = rtl.write(traced, folder / "rtl", name, target, model=model)
-    rtl_testbench.write(folder / "rtl", words, expected)
+    testbench.write(folder / "rtl", words, expected)
     known = _facts(folder, task_name, name, design, target, summary, word, output, topology)
     _write_vectors(folder, known, words, expected, word, output)
     _save_model(model, folder / "model.keras")

@@ -87,7 +87,9 @@ class Target:
             object.__setattr__(self, field, kind(value))
         for layer, factor in (("", self.reuse_factor), *self.reuse):
             if not (isinstance(factor, int) and factor >= 1):
-                raise BadInput(f"reuse factor {factor!r}{f' of layer {layer}' if layer else ''}: a whole number from 1 on")
+                raise BadInput(
+                    f"reuse factor {factor!r}{f' of layer {layer}' if layer else ''}: a whole number from 1 on"
+                )
         for field in ("fifo_depth", "cycles"):
             value = getattr(self, field)
             if value is not None and not (isinstance(value, int) and value >= 1):
@@ -98,6 +100,11 @@ class Target:
     def reuse_of(self, layer: str) -> int:
         """The reuse factor of a layer."""
         return dict(self.reuse).get(layer, self.reuse_factor)
+
+    @property
+    def plain(self) -> bool:
+        """Whether the RTL is of the kind that closed forms price: unrolled, in as few cycles as the clock allows."""
+        return self.cycles is None and max((self.reuse_factor, *(factor for _, factor in self.reuse))) == 1
 
     def to_json(self) -> dict:
         row = {field.name: getattr(self, field.name) for field in fields(self)}

@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass, field
 import numpy as np
 
 from flow.errors import BadInput, Mismatch
-from flow.firmware.gate_sides import LAYER_VECTORS, Outputs, Side, csim_side, rtl_side, traced_side
-from flow.firmware.gate_vectors import vectors
+from flow.firmware.gate.sides import LAYER_VECTORS, Outputs, Side, csim_side, rtl_side, traced_side
+from flow.firmware.gate.stimuli import vectors
 from flow.firmware.precision import HlsType, enclosing, fraction_bits
 
 __all__ = [

@@ -34,7 +34,7 @@ def build(
     imported file. Raises Mismatch where a side differs, ToolFailed where a tool fails.
     """
     from flow.firmware import gate, project, rtl, verify
-    from flow.firmware.gate_vectors import vectors
+    from flow.firmware.gate.stimuli import vectors
     from flow.train import qkeras_model
 
     scaling = scaling_of(found.word, features)

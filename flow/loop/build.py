@@ -12,10 +12,10 @@ from flow.cost import rtl as cost
 from flow.cost.bits import ebops
 from flow.design import Design
 from flow.errors import ToolFailed
-from flow.firmware import gate_tools
+from flow.firmware.gate import tools
 from flow.loop.context import Context
 from flow.loop.prepare import Ground
-from flow.loop.state import Built
+from flow.loop.state import Built, pipelined
 from flow.process import in_parallel
 from flow.store import Step, commit, digest_of, file_digest
 from flow.synth import yosys
@@ -42,7 +42,8 @@ def trace_all(
         counts = _traced(context, ground, design, step, member)
         word = ground.scaling.word
         predictions = {
-            "model": costs(ground.topology, design) | cost.predict(model, ground.topology, design, word, clock),
+            "model": costs(ground.topology, design)
+            | pipelined(cost.predict(model, ground.topology, design, word, clock), context.target),
             "traced": cost.predict_traced(model, counts["counts"], counts["latency_cycles"], clock),
         }
         found.append(Built(design, number, name, str(step.folder), member, physics, predictions, counts))
@@ -66,7 +67,7 @@ def synthesise_all(context: Context, ground: Ground, built: Sequence[Built]) -> 
 
 def check_tools() -> None:
     """Raise BadInput or ToolFailed, before any work, where a tool that the steps need can't be run."""
-    gate_tools.check_tools()
+    tools.check_tools()
     yosys.tool_version()
 
 
@@ -163,7 +164,7 @@ def _verify(context: Context, ground: Ground, item: Built, project: Path) -> dic
 
     def compute():
         from flow.firmware import gate
-        from flow.firmware.gate_corners import first_kernel
+        from flow.firmware.gate.corner_words import first_kernel
         from flow.firmware.verify import require, vectors
 
         with context.stage("verifying", f"{item.design.digest} ({item.name})"):

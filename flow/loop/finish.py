@@ -82,7 +82,8 @@ def summary(context: Context, ground: Ground, state: State, best: Built | None, 
         "metric": metric,
         "cost": task.objective.minimize,
         "operating_point": task.operating_point.model_dump(mode="json"),
-        "target": task.target.model_dump(mode="json") | {"interval": task.firmware.interval, "clock_mhz": task.target.clock, "clock_ns": clock},
+        "target": task.target.model_dump(mode="json")
+        | {"interval": task.firmware.interval, "clock_mhz": task.target.clock, "clock_ns": clock},
         "budget": limits,
         "topology": ground.topology.to_json(),
         "data": {
@@ -276,7 +277,9 @@ def _chosen(context: Context, ground: Ground, state: State, best: Built, test: M
 def _power(context: Context, reported: Mapping[str, Figure]) -> dict[str, Figure]:
     """Power, and energy of an inference, of the resources that a report tells; one event comes every interval."""
     counts, target = {name: reported[name].value for name in power.RESOURCES}, context.task.target
-    return power.figures(power_model(context.known), counts, target.part, target.clock_ns, context.task.firmware.interval)
+    return power.figures(
+        power_model(context.known), counts, target.part, target.clock_ns, context.task.firmware.interval
+    )
 
 
 def _ranges(context: Context, ground: Ground, item: Built) -> list[dict]:

@@ -102,8 +102,8 @@ def lay_ground(context: Context) -> Ground:
     topology = read_topology(context)
     check_space(task.space, topology, context.path)
     check_followed(context, topology)
-    check_reuse(context, topology)
     _check_least(context, topology)
+    check_firmware(context, topology)
     data = read_data(context)
     classes = task.data.classes
     point = OperatingPoint(
@@ -329,20 +329,29 @@ def check_followed(context: Context, topology: Topology) -> None:
             raise BadInput(f"{context.path}: space: {key}: {text!r}: {error}") from None
 
 
-def check_reuse(context: Context, topology: Topology) -> None:
-    """Raise BadInput where `firmware.reuse` names no layer with a kernel."""
-    names = [layer.name for layer in topology.weighted]
-    for name in context.task.firmware.reuse:
-        if name not in names:
-            raise BadInput(f"{context.path}: firmware.reuse: {name!r} is no layer with a kernel; allowed: {', '.join(names)}")
+def check_firmware(context: Context, topology: Topology) -> None:
+    """Raise BadInput where the network can't be built as the task asks for it."""
+    least, word = least_design(context.task.space, topology, context.path), parse(context.task.data.word)
+    inputs = {"topology": topology.to_json(), "design": least.to_json(), "word": str(word)}
+
+    def compute():
+        from flow.firmware.rehearsal import require
+
+        try:
+            require(topology, least, word, context.target, context.name)
+        except BadInput as error:
+            raise BadInput(f"{context.path}: target, firmware: {error}") from None
+        return {}, {}
+
+    context.store.step("rehearsal", inputs | {"target": context.target.to_json(), "name": context.name}, compute)
 
 
 def _check_least(context: Context, topology: Topology) -> None:
     """Raise BudgetMissed where even the least design of the space is predicted far outside the budget.
 
-    The closed form knows unrolled layers: with reuse factors above 1 nothing is said.
+    Nothing is said of RTL that the closed form does not price.
     """
-    if context.task.firmware.interval > 1:
+    if not context.target.plain:
         return
     least = least_design(context.task.space, topology, context.path)
     word = parse(context.task.data.word)

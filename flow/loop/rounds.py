@@ -7,10 +7,11 @@ from dataclasses import replace
 from flow.cost import costs
 from flow.cost import rtl as cost
 from flow.design import Design, distance
+from flow.estimate.gather import NOT_PRICED
 from flow.loop.build import convert_all, synthesise_all, trace_all
 from flow.loop.context import Context
 from flow.loop.prepare import Ground, Origin, train_on
-from flow.loop.state import Built, Round, State, learn
+from flow.loop.state import Built, Round, State, learn, pipelined
 from flow.metrics import Figure
 from flow.search import strategy
 from flow.search.choose import Candidate, choose, rank
@@ -25,8 +26,9 @@ LADDER = 8  # uniform designs that every strategy's first batch starts from
 
 def predicted(context: Context, ground: Ground, model: cost.CostModel, design: Design) -> dict[str, Figure]:
     """All closed-form figures of a design, by the cost model of the moment."""
-    clock = context.task.target.clock_ns
-    return costs(ground.topology, design) | cost.predict(model, ground.topology, design, ground.scaling.word, clock)
+    target, word = context.target, ground.scaling.word
+    figures = cost.predict(model, ground.topology, design, word, target.clock_ns)
+    return costs(ground.topology, design) | pipelined(figures, target)
 
 
 def search(context: Context, ground: Ground, state: State, number: int) -> State:
@@ -99,6 +101,9 @@ def feed_back(context: Context, ground: Ground, state: State, number: int, verif
     if errors and not any(item.report for item in (*state.baselines, *state.built, *built)):
         raise errors[0]  # no report at all: there is nothing to go on with
     reported, target = (*state.baselines, *state.built, *built), context.task.target
+    if not context.target.plain:
+        context.say(f"  the reports leave the cost model as it is: {NOT_PRICED}")
+        reported = ()
     after = learn(context.known, ground.topology, ground.scaling.word, reported, target.part, target.clock_ns)
     trials = sum(trial.round == number for trial in state.trials)
     return state.with_round(Round(number, trials, built, state.model, after))

@@ -9,6 +9,7 @@ from flow.errors import ToolFailed
 from flow.estimate.gather import observation, on_verilog
 from flow.estimate.knowledge import verilog_model
 from flow.estimate.observation import Observation, joined
+from flow.firmware.settings import Target
 from flow.formats import Fixed
 from flow.metrics import Figure, Implementation, figure
 from flow.study import Trial
@@ -87,6 +88,14 @@ def report_figures(report: Report, clock_ns: float) -> dict[str, Figure]:
         found["latency_cycles"] = figure("latency_cycles", cycles, report.fidelity, error=0.0, **marks)
         found["latency_ns"] = figure("latency_ns", cycles * clock_ns, report.fidelity, error=0.0, **marks)
     return found
+
+
+def pipelined(figures: Mapping[str, Figure], target: Target) -> dict[str, Figure]:
+    """Predicted figures of a design for a target: a latency that is asked for is met exactly."""
+    if target.cycles is None:
+        return dict(figures)
+    cycles = {"latency_cycles": float(target.cycles), "latency_ns": target.cycles * target.clock_ns}
+    return {**figures, **{name: replace(figures[name], value=value, error=0.0) for name, value in cycles.items()}}
 
 
 def learn(

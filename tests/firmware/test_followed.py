@@ -7,7 +7,7 @@ import pytest
 
 from flow.errors import BadInput
 from flow.firmware.followed import FOLLOWED, check_form
-from flow.firmware.hls_quantizers import quantizer_stages
+from flow.firmware.hls.quantizers import quantizer_stages
 from flow.formats import (
     ACTIVATIONS_OF,
     BIASES,

@@ -46,7 +46,7 @@ def test_every_quantizer_of_qkeras_and_ours_has_a_row():
 @pytest.mark.slow
 @pytest.mark.parametrize("job", sample(), ids=lambda job: job.name)
 def test_a_part_of_the_matrix_comes_out_as_it_should(job, monkeypatch):
-    from flow.firmware import csim
+    from flow.firmware.hls import csim
 
     monkeypatch.setattr(csim, "FLAGS", csim.FLAGS)
     fast_csim()
@@ -83,7 +83,7 @@ def test_a_page_shows_what_was_found():
 
 @pytest.mark.slow
 def test_finished_jobs_are_kept(tmp_path, capsys, monkeypatch):
-    from flow.firmware import csim
+    from flow.firmware.hls import csim
     from tests.firmware.matrix import __main__ as runner
 
     monkeypatch.setattr(csim, "FLAGS", csim.FLAGS)

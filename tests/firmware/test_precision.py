@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from flow.errors import BadInput
-from flow.firmware.hls_quantizers import activation_type, quantizer_stages
+from flow.firmware.hls.quantizers import activation_type, quantizer_stages
 from flow.firmware.precision import (
     HlsType,
     Linear,

@@ -186,6 +186,7 @@ def calibrated(model: CostModel, topology: Topology, word: Fixed, reports: Seque
 
 def _after(state: CostModel, topology: Topology, word: Fixed, report: Reported) -> CostModel:
     columns, changed = population(topology, [report.design], word), {}
+    whole = set(report.by_layer) <= set(block_names(topology))  # no block of an output behind the logits
     features = {"lut": lut_features(columns)[0], "ff": ff_features(columns, report.clock_ns)[0]}
     for name, x in features.items():
         total = getattr(report, name)
@@ -196,7 +197,7 @@ def _after(state: CostModel, topology: Topology, word: Fixed, report: Reported) 
             traced = getattr(state, f"traced_{name}")
             row = _traced_row(traced, summed(report.counts))
             changed[f"traced_{name}"] = traced.updated(row, np.array([float(total)]))
-    if report.latency_cycles is not None:
+    if report.latency_cycles is not None and whole:
         x = latency_features(columns, report.clock_ns)[0]
         changed["latency_cycles"] = state.latency_cycles.updated(x, np.array([float(report.latency_cycles)]))
     return replace(state, **changed)
@@ -210,6 +211,7 @@ def _told(
     if not set(names) <= set(report.by_layer):
         return x.sum(axis=0, keepdims=True), np.array([total])
     parts = np.array([report.by_layer[block][name] for block in names], dtype=float)
+    total -= sum(row[name] for block, row in report.by_layer.items() if block not in names)  # an output's, not priced
     # What a tool shares between layers belongs to none of them: spread it, so that the total comes out.
     return x, parts * total / max(parts.sum(), 1.0)
 

@@ -10,9 +10,10 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from flow.errors import BadInput, FlowError, Mismatch
-from flow.firmware import emulator, gate_project
+from flow.firmware import emulator
 from flow.firmware.bundle import archive, contents, manifest
-from flow.firmware.gate_project import Project
+from flow.firmware.gate import reading
+from flow.firmware.gate.reading import Project
 from flow.firmware.precision import HlsType
 from flow.firmware.verify import Equivalence, NotRun, Pair, Side, compare
 
@@ -50,11 +51,11 @@ def _checked(root: Path, path: Path, sides: Sequence[str]) -> Equivalence:
     listed = manifest.check(root, path)
     names = _names(listed, path)
     _check_record(root, path, listed)
-    source = gate_project.read(root / "project")
+    source = reading.read(root / "project")
     if source.changed:
         raise Mismatch(source.changed[0])
     form = _output_type(listed, path)
-    words = gate_project.words_of(source.folder / "vectors" / "inputs.txt", source.scaling)
+    words = reading.words_of(source.folder / "vectors" / "inputs.txt", source.scaling)
     expected = _expected(source, len(words)) * form.step
     pairs, not_run = [], [NotRun("qkeras, traced", f"compared before the export, see {contents.RECORD}")]
     for name, missing, run in _sides(root, names, source, form):

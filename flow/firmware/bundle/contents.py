@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from flow.errors import BadInput
-from flow.firmware import emulator, gate_project, project
+from flow.firmware import emulator, project
 from flow.firmware.bundle import manifest, texts
 from flow.firmware.emulator.names import Names
-from flow.firmware.gate_project import Project
+from flow.firmware.gate import reading
+from flow.firmware.gate.reading import Project
 from flow.firmware.hls import csim_unavailable
 from flow.firmware.precision import types
 from flow.firmware.settings import Language
@@ -119,12 +120,13 @@ def _emulator(folder: Path, source: Project, names: Names) -> tuple[Pair, emulat
 
 def _compared(source: Project, model, library) -> Pair:
     """The emulator against the exact model: its own vectors, corners, and random words."""
-    from flow.firmware import gate_corners, hls4ml_qkeras
-    from flow.firmware.gate_vectors import vectors
+    from flow.firmware import hls4ml_qkeras
+    from flow.firmware.gate import corner_words
+    from flow.firmware.gate.stimuli import vectors
     from flow.train import qkeras_model
 
     own, _ = source.vectors(model)
-    words = vectors(source.scaling, own, _RANDOM, 2, source.design.input, gate_corners.first_kernel(model))
+    words = vectors(source.scaling, own, _RANDOM, 2, source.design.input, corner_words.first_kernel(model))
     stages = hls4ml_qkeras.stages(model, source.target)
     own_types = types(stages, source.scaling.word, words.shape[1])[stages[-1].name]
     logits = qkeras_model.reference(model, words)[model.layers[-1].name]
@@ -184,7 +186,7 @@ def _write_json(path: Path, value) -> None:
 
 def read_built(folder: Path) -> Project:
     """A project for export; raises BadInput unless every file is as it was built."""
-    found = gate_project.read(folder)
+    found = reading.read(folder)
     if found.changed:
         raise BadInput(f"{found.changed[0]}; what is exported has to be what was built: build it again")
     if not (folder / "LICENSES").is_dir():

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from flow.errors import BadInput, Storage
 from flow.firmware.bundle import archive, contents, manifest
-from flow.firmware.gate_project import Project
+from flow.firmware.gate.reading import Project
 from flow.firmware.hls import csim_unavailable
 from flow.store import digest_of
 

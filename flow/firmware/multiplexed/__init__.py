@@ -11,5 +11,6 @@ registers unrolled; 6,017, 11,434 and 488 DSPs at a reuse factor of 4; 3,085, 6,
 """
 
 from flow.firmware.multiplexed.project import summarise, write
+from flow.firmware.multiplexed.reuse import factors
 
-__all__ = ["summarise", "write"]
+__all__ = ["factors", "summarise", "write"]

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from flow.cost.rtl import count
 from flow.cost.rtl.operations import COUNTS
-from flow.firmware import rtl_names, rtl_project, rtl_sources
 from flow.firmware.multiplexed.chain import Chain, Shared, chain
 from flow.firmware.multiplexed.top import Design, design, modules
+from flow.firmware.rtl import codegen, layout, naming
 from flow.firmware.settings import Language, Target
 from flow.formats import Fixed
 
@@ -27,10 +27,10 @@ def write(model, word: Fixed, folder: Path, name: str, target: Target):
     links = chain(model, word, target)
     made = design(links, target.clock_ns)
     sources = modules(made, name)
-    rtl_names.check(name, list(sources)[:-1], rtl_sources.operators(Language.VERILOG), Language.VERILOG)
-    sources = rtl_sources._operators(Language.VERILOG, "".join(sources.values())) | sources
+    naming.check(name, list(sources)[:-1], codegen.operators(Language.VERILOG), Language.VERILOG)
+    sources = codegen._operators(Language.VERILOG, "".join(sources.values())) | sources
     summary = _summary(links, made)
-    rtl_project.write(folder, _describe(links, made, summary, name, target), {Language.VERILOG: sources})
+    layout.write(folder, _describe(links, made, summary, name, target), {Language.VERILOG: sources})
     return summary
 
 

@@ -10,7 +10,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
 
-from flow.firmware.gate_tools import SIDES, check_tools, versions
+from flow.firmware.gate.tools import SIDES, check_tools, versions
 from flow.store import digest_of, file_digest, write_json, write_text
 from tests.firmware.matrix import report
 from tests.firmware.matrix.cells import Job, jobs

@@ -56,7 +56,7 @@ def run(job: Job) -> Cells:
 
 def fast_csim() -> None:
     """Let the C simulation be compiled without optimization in this process: that takes a third of the time."""
-    from flow.firmware import csim
+    from flow.firmware.hls import csim
 
     csim.FLAGS = tuple("-O0" if flag == "-O2" else flag for flag in csim.FLAGS)
 

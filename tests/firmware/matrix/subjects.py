@@ -37,7 +37,7 @@ class Subject:
 
 def layer_subject(name: str, design: str) -> Subject:
     """A network of `tests.networks`, its formats drawn at random: "mixed" ones of every kind, or "plain" fixed point."""
-    from flow.firmware.gate_corners import deep, first_kernel
+    from flow.firmware.gate.corner_words import deep, first_kernel
     from flow.firmware.verify import vectors
     from flow.train import qkeras_model
 

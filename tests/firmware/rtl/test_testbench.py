@@ -17,7 +17,8 @@ from networks import NETWORKS
 from weights import example_weights
 
 from flow.errors import BadInput
-from flow.firmware import rtl, rtl_project, rtl_testbench, simulate
+from flow.firmware import rtl, simulate
+from flow.firmware.rtl import layout, testbench
 from flow.firmware.settings import Language, Target
 from flow.train import qkeras_model
 
@@ -90,7 +91,7 @@ def slow(folder, language=Language.VERILOG):
         "interval_cycles": 3, "start": "go", "inputs": inputs, "outputs": [field(0, 8, 2)],
     }  # fmt: skip
     sources = {Language.VERILOG: {"slow": SLOW}, Language.VHDL: {"slow": SLOW_VHDL}}
-    rtl_project.write(folder, description, {one: sources[one] for one in (Language.VERILOG, language)})
+    layout.write(folder, description, {one: sources[one] for one in (Language.VERILOG, language)})
     words = np.random.default_rng(1).integers([-16, -8], [16, 8], (40, 2)) / 4
     return words, words @ [[3.0], [1.0]]
 
@@ -123,7 +124,7 @@ def corrupt(path, line):
 @pytest.mark.parametrize("make, top", [(network, "net"), (slow, "slow")])
 def test_it_passes_and_an_answer_that_differs_fails(make, top, tmp_path):
     words, outputs = make(tmp_path)
-    rtl_testbench.write(tmp_path, words, outputs)
+    testbench.write(tmp_path, words, outputs)
     binary = verilated(tmp_path, top)
     done = run([binary], cwd=tmp_path / "tb")
     assert f"{2 * len(words)} vectors, 0 differ\nPASS\n" in done.stdout and done.returncode == 0
@@ -145,7 +146,7 @@ def icarus(folder, top, *options):
 @pytest.mark.skipif(shutil.which("iverilog") is None, reason="Icarus Verilog (iverilog) is not on PATH")
 def test_it_runs_in_icarus_and_an_answer_at_another_time_fails(tmp_path):
     words, outputs = slow(tmp_path)
-    rtl_testbench.write(tmp_path, words, outputs)
+    testbench.write(tmp_path, words, outputs)
     assert "80 vectors, 0 differ\nPASS\n" in icarus(tmp_path, "slow").stdout
     done = icarus(tmp_path, "slow", "-Pslow_tb.LATENCY=5")
     assert done.returncode != 0 and "FAIL: 0 answers differ, 80 are early" in done.stdout
@@ -155,7 +156,7 @@ def test_it_runs_in_icarus_and_an_answer_at_another_time_fails(tmp_path):
 @pytest.mark.parametrize("make, top", [(network, "net"), (slow, "slow")])
 def test_the_vhdl_passes_its_own_bench_and_an_answer_that_differs_fails(make, top, tmp_path):
     words, outputs = make(tmp_path, Language.VHDL)
-    rtl_testbench.write(tmp_path, words, outputs)
+    testbench.write(tmp_path, words, outputs)
     sources = [f"../{path}" for path in json.loads((tmp_path / "rtl.json").read_text())["files"]["vhdl"]]
     done = run(["ghdl", "-a", "--std=08", *sources, f"{top}_tb.vhd"], cwd=tmp_path / "tb")
     assert done.returncode == 0, done.stderr
@@ -169,7 +170,7 @@ def test_the_vhdl_passes_its_own_bench_and_an_answer_that_differs_fails(make, to
 
 def test_the_vectors_are_the_bits_of_the_values(tmp_path):
     slow(tmp_path)
-    rtl_testbench.write(tmp_path, np.array([[-0.25, 0.5], [7.75, -2.0]]), np.array([[-0.25], [21.25]]))
+    testbench.write(tmp_path, np.array([[-0.25, 0.5], [7.75, -2.0]]), np.array([[-0.25], [21.25]]))
     assert (tmp_path / "tb" / "inputs.hex").read_text().split() == [f"{0b0010_111111:03x}", f"{0b1000_011111:03x}"]
     assert (tmp_path / "tb" / "outputs.hex").read_text().split() == ["ff", "55"]
 
@@ -184,5 +185,5 @@ def test_vectors_that_can_not_be_are_refused(tmp_path):
         ((words * 40, outputs), r"input words, element 0 of vector \d+ is .* which fixed<6,4> can't hold"),
     ]:
         with pytest.raises(BadInput, match=message):
-            rtl_testbench.write(tmp_path, *given)
+            testbench.write(tmp_path, *given)
     assert not (tmp_path / "tb").exists()

@@ -1,7 +1,7 @@
 """The C++ of a project's C simulation: one program around hls4ml's top function, which a C++ compiler alone builds.
 
 What calls the top function differs by backend: hls4ml's own bridge, or, for oneAPI, a call of the kernel between
-the pipes of the stand-in for SYCL (`flow.firmware.hls_sycl`).
+the pipes of the stand-in for SYCL (`flow.firmware.hls.sycl`).
 """
 
 from collections.abc import Sequence

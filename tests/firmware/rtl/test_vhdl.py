@@ -17,7 +17,8 @@ from networks import NETWORKS
 from weights import example_weights
 
 from flow.errors import BadInput
-from flow.firmware import rtl, rtl_sources
+from flow.firmware import rtl
+from flow.firmware.rtl import codegen
 from flow.firmware.settings import Language, Target
 from flow.formats import Fixed, HalfUpRelu, Relu, TruncatedRelu
 from flow.topology import Dense, Topology
@@ -25,8 +26,7 @@ from flow.train import qkeras_model
 
 PART = "xcvu9p-flga2104-2-e"
 OPERATORS = {
-    path.stem: re.findall(r"parameter (\w+)", path.read_text())
-    for path in rtl_sources._operator_files(Language.VERILOG)
+    path.stem: re.findall(r"parameter (\w+)", path.read_text()) for path in codegen._operator_files(Language.VERILOG)
 }
 
 
@@ -210,7 +210,7 @@ def test_a_rectifier_to_one_bit_takes_the_bit_that_the_verilog_takes():
 
     ours, text = from_verilog(verilog_comb_logic_gen(comb, "one")), vhdl_comb_logic_gen(comb, "one")
     assert from_vhdl(text) != ours  # once this fails, alkaid has mended it and `_mended` can go
-    assert from_vhdl(rtl_sources._mended(comb, text)) == ours
+    assert from_vhdl(codegen._mended(comb, text)) == ours
 
 
 @pytest.mark.parametrize("layer", ["fc__0", "fc0_", "_fc0"])

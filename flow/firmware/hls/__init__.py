@@ -1,4 +1,4 @@
-"""A QKeras model as an hls4ml project, which `flow.firmware.csim` compiles and simulates.
+"""A QKeras model as an hls4ml project, which `flow.firmware.hls.csim` compiles and simulates.
 
 The project's bytes depend on nothing but the model and the arguments. Its weights are in headers alone, so that
 the C simulation and C synthesis read the same numbers.
@@ -8,9 +8,10 @@ import json
 from pathlib import Path
 
 from flow.errors import BadInput
-from flow.firmware import csim_text, hls4ml_qkeras, hls_available, hls_convert, hls_graph, precision
-from flow.firmware.csim import COMPILER, FLAGS, TRACED_VECTORS, compile_sources, simulate, units
-from flow.firmware.hls_available import csim_caveat, csim_unavailable, unavailable
+from flow.firmware import hls4ml_qkeras, precision
+from flow.firmware.hls import available, conversion, csim_text, graph
+from flow.firmware.hls.available import csim_caveat, csim_unavailable, require, unavailable
+from flow.firmware.hls.csim import COMPILER, FLAGS, TRACED_VECTORS, compile_sources, simulate, units
 from flow.firmware.settings import Backend, IoType, Target
 from flow.formats import Fixed
 
@@ -21,6 +22,7 @@ __all__ = [
     "compile_sources",
     "csim_caveat",
     "csim_unavailable",
+    "require",
     "simulate",
     "unavailable",
     "units",
@@ -38,14 +40,14 @@ def write(model, word: Fixed, folder: Path, name: str, target: Target, failure_l
     if folder.exists():
         raise BadInput(f"{folder}: a project is written into a new folder, and this one exists")
     stages = hls4ml_qkeras.stages(model, target)
-    hls_available.require(target, stages)
+    available.require(target, stages)
     n_in = model.inputs[0].shape[-1]
-    types = hls_available.adjusted(precision.types(stages, word, n_in), stages, target)
+    types = available.adjusted(precision.types(stages, word, n_in), stages, target)
     shown = {layer.name for layer in model.layers} | {stages[-1].name}
-    converted = hls_convert.convert(
-        hls_graph.layers(stages, n_in, types),
+    converted = conversion.convert(
+        graph.layers(stages, n_in, types),
         _options(folder, name, target),
-        hls_graph.config(stages, types, word, target, shown),
+        graph.config(stages, types, word, target, shown),
         types,
         folder,
         target,
@@ -81,7 +83,7 @@ def _write_csim(
     n_in: int,
     word: Fixed,
     last: precision.StageTypes,
-    converted: hls_convert.Converted,
+    converted: conversion.Converted,
     target: Target,
 ) -> None:
     n_out, steps = last.low.size, (-word.fraction, -last.result.fraction)

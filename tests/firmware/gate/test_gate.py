@@ -13,7 +13,8 @@ from weights import example_weights
 
 from flow.cli import main
 from flow.errors import BadInput, Mismatch
-from flow.firmware import gate, gate_project, project, verify
+from flow.firmware import gate, project, verify
+from flow.firmware.gate import reading
 from flow.firmware.settings import Output, Target
 from flow.formats import Fixed
 from flow.train import qkeras_model
@@ -186,11 +187,11 @@ def described(folder: Path) -> Path:
 
 def test_what_a_project_says_is_read_and_compared_with_its_build(tmp_path):
     folder = described(tmp_path / "p")
-    found = gate_project.read(folder)
+    found = reading.read(folder)
     assert (found.design, found.scaling, found.target) == (DESIGN, SCALING, TARGET)
     assert found.changed == (f"{folder / 'rtl/gone.v'} is missing: it was there when the project was built",)
     edit(folder / "design.json", "{", "{ ")
-    assert f"{folder / 'design.json'} differs from what was built" in gate_project.read(folder).changed
+    assert f"{folder / 'design.json'} differs from what was built" in reading.read(folder).changed
 
 
 @pytest.mark.parametrize(
@@ -253,7 +254,7 @@ def test_events_off_the_grid_are_named(tmp_path, text, message):
     path = tmp_path / "events.txt"
     path.write_text(text)
     with pytest.raises(BadInput, match=f"events.txt.*{message}"):
-        gate_project.words_of(path, SCALING)
+        reading.words_of(path, SCALING)
 
 
 @pytest.mark.parametrize(
@@ -269,9 +270,9 @@ def test_events_off_the_grid_are_named(tmp_path, text, message):
 def test_arrays_off_the_grid_are_named(tmp_path, array, message):
     np.save(tmp_path / "events.npy", array, allow_pickle=True)
     with pytest.raises(BadInput, match=message):
-        gate_project.words_of(tmp_path / "events.npy", SCALING)
+        reading.words_of(tmp_path / "events.npy", SCALING)
     with pytest.raises(BadInput, match="can't be read: No such file"):
-        gate_project.words_of(tmp_path / "nothing.npy", SCALING)
+        reading.words_of(tmp_path / "nothing.npy", SCALING)
 
 
 def test_events_are_read_as_values(tmp_path):
@@ -279,7 +280,7 @@ def test_events_are_read_as_values(tmp_path):
     np.savetxt(tmp_path / "a.txt", words, fmt="%d")
     np.save(tmp_path / "a.npy", words)
     for name in ("a.txt", "a.npy"):
-        np.testing.assert_array_equal(gate_project.words_of(tmp_path / name, SCALING), words * SCALING.word.step)
+        np.testing.assert_array_equal(reading.words_of(tmp_path / name, SCALING), words * SCALING.word.step)
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from flow.errors import BadInput
-from flow.firmware.hls_available import STRATEGIES, csim_caveat, csim_unavailable, require, unavailable
+from flow.firmware.hls.available import STRATEGIES, csim_caveat, csim_unavailable, require, unavailable
 from flow.firmware.precision import HlsType, Linear, Quantize
 from flow.firmware.settings import Backend, IoType, Strategy, Target
 from flow.topology import Conv, Dense, Pool

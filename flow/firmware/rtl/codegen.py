@@ -5,7 +5,7 @@ The VHDL has the modules, signals and operators of the Verilog, one for one.
 
 from pathlib import Path
 
-from flow.firmware.rtl_names import TABLES_SUFFIX
+from flow.firmware.rtl.naming import TABLES_SUFFIX
 from flow.firmware.settings import Language
 
 RECTIFIER = 2  # alkaid's operation code

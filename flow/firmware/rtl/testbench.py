@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from flow.errors import BadInput
-from flow.firmware import rtl_ports
-from flow.firmware.rtl_project import TEST_BENCH
+from flow.firmware.rtl import ports
+from flow.firmware.rtl.layout import TEST_BENCH
 from flow.firmware.settings import Language
 from flow.firmware.simulate import describe
 
@@ -53,7 +53,7 @@ def _lines(values: np.ndarray, rows: list[dict], what: str) -> str:
     values = np.asarray(values, dtype=np.float64)
     if values.ndim != 2 or values.shape[1] != len(rows):
         raise BadInput(f"test bench: {what} have the shape {values.shape}; the network has (n, {len(rows)})")
-    digits = -(-rtl_ports.width(rows) // 4)
+    digits = -(-ports.width(rows) // 4)
     packed = [0] * len(values)
     for element, row in enumerate(rows):
         for i, number in enumerate(_integers(values[:, element], row, f"{what}, element {element}")):
@@ -68,9 +68,7 @@ def _integers(column: np.ndarray, row: Mapping, what: str) -> list[int]:
     bad = (exact != np.rint(exact)) | (exact < low) | (exact > high)
     if bad.any():
         i = int(np.argmax(bad))
-        raise BadInput(
-            f"test bench: {what} of vector {i} is {column[i]:g}, which {rtl_ports.type_name(row)} can't hold"
-        )
+        raise BadInput(f"test bench: {what} of vector {i} is {column[i]:g}, which {ports.type_name(row)} can't hold")
     return [int(number) & ((1 << bits) - 1) for number in exact]
 
 
@@ -85,8 +83,8 @@ def _filled(text: str, description: dict, n_vectors: int) -> str:
     marks = {
         "TOP": description["top"],
         "WRAPPER": description["wrapper"],
-        "N_IN": rtl_ports.width(description["inputs"]),
-        "N_OUT": rtl_ports.width(description["outputs"]),
+        "N_IN": ports.width(description["inputs"]),
+        "N_OUT": ports.width(description["outputs"]),
         "VECTORS": n_vectors,
         "LATENCY": description["latency_cycles"],
         "INTERVAL": interval,

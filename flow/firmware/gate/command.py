@@ -6,7 +6,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from flow.errors import BadInput, Mismatch
-from flow.firmware.gate_tools import SIDES
+from flow.firmware.gate.tools import SIDES
 
 _KINDS = {"corners": "corners", "deep_corners": "corners of deeper layers", "events": "events", "random": "random"}
 

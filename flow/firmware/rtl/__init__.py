@@ -10,14 +10,14 @@ from pathlib import Path
 
 from flow.cost.rtl import count
 from flow.errors import BadInput
-from flow.firmware import rtl_names, rtl_project, rtl_sources
 from flow.firmware.blocks import Block, Traced, trace
 from flow.firmware.pipeline import CUTOFF_FRACTION, Pipeline, plan, to_fsm
+from flow.firmware.rtl import codegen, layout, naming
 from flow.firmware.settings import Language, Target
 from flow.firmware.simulate import first_difference, simulate, simulate_blocks
 
 __all__ = [
-    "CUTOFF_FRACTION", "Block", "RtlSummary", "Traced", "first_difference", "pipeline", "simulate",
+    "CUTOFF_FRACTION", "Block", "RtlSummary", "Traced", "first_difference", "pipeline", "require", "simulate",
     "simulate_blocks", "summarise", "trace", "write",
 ]  # fmt: skip
 
@@ -69,15 +69,23 @@ def write(traced: Traced, folder: Path, name: str, target: Target, model=None) -
 
         return multiplexed.write(_needed(model), traced.word, folder, name, _single_language(target))
     stages = _plan(traced, target)
-    rtl_names.check(
-        name, [module.name for module in stages.modules], rtl_sources.operators(Language.VERILOG), target.language
-    )
+    naming.check(name, [module.name for module in stages.modules], codegen.operators(Language.VERILOG), target.language)
     fsm = to_fsm(stages)
     languages = dict.fromkeys((Language.VERILOG, target.language))
-    sources = {language: rtl_sources.sources(fsm, name, language) for language in languages}
+    sources = {language: codegen.sources(fsm, name, language) for language in languages}
     summary = _summary(traced, stages)
-    rtl_project.write(folder, _describe(traced, stages, summary, name, target), sources)
+    layout.write(folder, _describe(traced, stages, summary, name, target), sources)
     return summary
+
+
+def require(model, target: Target, name: str) -> None:
+    """Raise BadInput where a model can't be written for `target`, whatever its weights are; `name`: the top module."""
+    if _is_multiplexed(target):
+        from flow.firmware import multiplexed
+
+        multiplexed.factors(model, _single_language(target))
+    modules = [f"{layer.name}_s0" for layer in model.layers]
+    naming.check(name, modules, codegen.operators(Language.VERILOG), target.language)
 
 
 def _is_multiplexed(target: Target) -> bool:

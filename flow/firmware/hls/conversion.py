@@ -15,8 +15,8 @@ from functools import partial
 from pathlib import Path
 
 from flow.errors import BadInput, Storage, ToolFailed
-from flow.firmware import hls_sycl
-from flow.firmware.csim_text import Kernel, Shown
+from flow.firmware.hls import sycl
+from flow.firmware.hls.csim_text import Kernel, Shown
 from flow.firmware.outputs import hls_layer
 from flow.firmware.precision import HlsType, StageTypes
 from flow.firmware.settings import Backend, IoType, Target
@@ -72,7 +72,7 @@ def convert(
     target: Target,
     log: Path,
 ) -> Converted:
-    """Let hls4ml write the project of its `layers`, configured as `chosen` (`flow.firmware.hls_graph`), into `folder`.
+    """Let hls4ml write the project of its `layers`, configured as `chosen` (`flow.firmware.hls.graph`), into `folder`.
 
     `options` set up its backend. Raises ToolFailed where hls4ml fails, its log then at `log`.
     """
@@ -219,7 +219,7 @@ def _finish(graph, folder: Path, target: Target) -> None:
         case Backend.VITIS:
             (folder / "build_opt.tcl").write_text(_BUILD_OPTIONS)
         case Backend.ONEAPI:
-            hls_sycl.write(folder, _templates() / "catapult" / "ac_types")
+            sycl.write(folder, _templates() / "catapult" / "ac_types")
         case Backend.CATAPULT:
             _finish_catapult(graph, folder)
 

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from flow.errors import BadInput
-from flow.firmware import rtl_names, rtl_ports, rtl_project, rtl_sources, rtl_vivado
+from flow.firmware.rtl import codegen, layout, naming, ports, vivado
 from flow.firmware.settings import Language
 
 pytest.importorskip("alkaid")
@@ -29,7 +29,7 @@ DESCRIPTION = {
 
 
 def written(folder, **changes):
-    rtl_project.write(folder, DESCRIPTION | changes, {Language.VERILOG: {"net": MODULE}})
+    layout.write(folder, DESCRIPTION | changes, {Language.VERILOG: {"net": MODULE}})
     return folder
 
 
@@ -41,7 +41,7 @@ def test_the_description_tells_wrapper_and_files(tmp_path):
 
 
 def test_what_an_earlier_project_left_is_gone_and_a_tools_files_stay(tmp_path):
-    rtl_project.write(
+    layout.write(
         tmp_path,
         DESCRIPTION | {"language": "vhdl"},
         {Language.VERILOG: {"old": "", "net": MODULE}, Language.VHDL: {"old": "", "net": ""}},
@@ -55,7 +55,7 @@ def test_what_an_earlier_project_left_is_gone_and_a_tools_files_stay(tmp_path):
 def test_a_folder_that_can_not_be_written_keeps_the_earlier_project(tmp_path, monkeypatch):
     written(tmp_path)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    monkeypatch.setattr(rtl_vivado, "script", lambda *arguments: b"not text")
+    monkeypatch.setattr(vivado, "script", lambda *arguments: b"not text")
     with pytest.raises(TypeError):
         written(tmp_path, clock_ns=5.0)
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
@@ -102,7 +102,7 @@ def wave(text):
 def test_runs_of_elements_that_do_not_begin_at_bit_0_are_told_with_their_offset():
     first = {"low_bit": 0, "bits": 3, "signed": False, "integer": 3, "fraction": 0}
     rest = [{"low_bit": 3 + i, "bits": 1, "signed": False, "integer": 1, "fraction": 0} for i in range(4)]
-    text = rtl_ports._elements([first, *rest])
+    text = ports._elements([first, *rest])
     assert "| j = 1 ... 4 | j + 2 |" in text and "| 0 | 2:0 |" in text
 
 
@@ -157,7 +157,7 @@ def test_the_script_takes_parameters_and_refuses_others(tmp_path):
 
 @pytest.mark.skipif(shutil.which("tclsh") is None, reason="tclsh is not on PATH")
 def test_a_vhdl_project_is_read_in_the_order_of_compilation(tmp_path):
-    rtl_project.write(
+    layout.write(
         tmp_path,
         DESCRIPTION | {"language": "vhdl"},
         {Language.VERILOG: {"net": MODULE}, Language.VHDL: {"z_operator": "", "a_stage": "", "net": ""}},
@@ -185,10 +185,10 @@ def test_a_vhdl_project_is_read_in_the_order_of_compilation(tmp_path):
     ],
 )
 def test_names_that_can_not_be_are_refused(top, modules, language, message):
-    operators = rtl_sources.operators(Language.VERILOG)
+    operators = codegen.operators(Language.VERILOG)
     with pytest.raises(BadInput, match=message):
-        rtl_names.check(top, modules, operators, Language(language))
+        naming.check(top, modules, operators, Language(language))
 
 
 def test_names_that_only_vhdl_does_not_have_are_fine_in_verilog():
-    rtl_names.check("signal_", ("a__b_s0", "A__b_s0"), rtl_sources.operators(Language.VERILOG), Language.VERILOG)
+    naming.check("signal_", ("a__b_s0", "A__b_s0"), codegen.operators(Language.VERILOG), Language.VERILOG)

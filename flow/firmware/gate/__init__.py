@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from flow.errors import BadInput
-from flow.firmware import gate_corners, gate_project
-from flow.firmware.gate_project import Project
-from flow.firmware.gate_sides import Side, csim_side, rtl_side, traced_side
-from flow.firmware.gate_tools import SIDES, check_tools, versions
-from flow.firmware.gate_vectors import vectors
+from flow.firmware.gate import corner_words, reading
+from flow.firmware.gate.reading import Project
+from flow.firmware.gate.sides import Side, csim_side, rtl_side, traced_side
+from flow.firmware.gate.stimuli import vectors
+from flow.firmware.gate.tools import SIDES, check_tools, versions
 from flow.firmware.settings import Language, Output, Target
 from flow.firmware.verify import Equivalence, NotRun, Rule, compare, merged
 from flow.formats import Fixed
@@ -48,12 +48,12 @@ def verify(
     differs from the build before work starts. Raises BadInput for what is no project, for events off the grid and
     where a tool is missing, ToolFailed where one fails.
     """
-    project = gate_project.read(Path(path))
+    project = reading.read(Path(path))
     for line in project.changed:
         say(line)
     _check_settings(project.target, random, tolerance, sides)
     check_tools(sides, project.target)
-    given = [gate_project.words_of(events, project.scaling)] if events is not None else []
+    given = [reading.words_of(events, project.scaling)] if events is not None else []
     model = project.model()
     own, shipped = project.vectors(model)
     words, counts = _vectors(project, model, np.concatenate([own, *given]), random, seed)
@@ -67,7 +67,7 @@ def verify(
         "target": project.target.to_json(),
         "vectors": {**counts, "total": len(words)},
         "seed": seed,
-        "coverage": gate_corners.coverage(model, words),
+        "coverage": corner_words.coverage(model, words),
         "changed": [line.removeprefix(f"{project.folder}/") for line in project.changed],
         "sources": digest_of(dict(project.files)),
         "versions": versions(sides, project.target),
@@ -144,13 +144,13 @@ def _check_settings(target: Target, random: int, tolerance: float, sides: Sequen
 def _vectors(project: Project, model, real: np.ndarray, random: int, seed: int) -> tuple[np.ndarray, dict[str, int]]:
     """The gate's words (n, n_in), and how many of them are of which kind."""
     scaling, grid = project.scaling, project.design.input
-    kernel = gate_corners.first_kernel(model)
+    kernel = corner_words.first_kernel(model)
     none = real[:0]
     corners = vectors(scaling, none, 0, seed, grid, kernel)
     pool = vectors(scaling, none, _POOL, seed + 1)
-    deep = gate_corners.deep(model, pool)
+    deep = corner_words.deep(model, pool)
     if project.target.output is Output.ARGMAX:
-        deep = np.concatenate([deep, gate_corners.equal_logits(model, pool)])
+        deep = np.concatenate([deep, corner_words.equal_logits(model, pool)])
     # What is real comes behind what is constructed: hidden layers are compared for the first vectors only.
     words = vectors(scaling, np.concatenate([deep, real]), random, seed, grid, kernel)
     return words, {"corners": len(corners), "deep_corners": len(deep), "events": len(real), "random": random}

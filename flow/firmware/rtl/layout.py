@@ -11,8 +11,8 @@ import shutil
 from pathlib import Path
 
 from flow.errors import BadInput
-from flow.firmware import rtl_ports, rtl_vivado, rtl_wrapper
-from flow.firmware.rtl_sources import SUFFIX
+from flow.firmware.rtl import handshake, ports, vivado
+from flow.firmware.rtl.codegen import SUFFIX
 from flow.firmware.settings import Language
 
 FOLDER = {Language.VERILOG: "src", Language.VHDL: "vhdl"}
@@ -29,26 +29,26 @@ def write(folder: Path, description: dict, sources: dict[Language, dict[str, str
     """
     if not re.fullmatch(r"[A-Za-z0-9_.+-]+", description["part"]):
         raise BadInput(f"part {description['part']!r}: letters, digits, '_', '.', '+' and '-' are allowed")
-    description = description | {"wrapper": rtl_wrapper.name(description["top"])}
+    description = description | {"wrapper": handshake.name(description["top"])}
     made = {
         path: text for language, modules in sources.items() for path, text in _modules(description, language, modules)
     }
     files = {str(language): _of(made, language) for language in sources}
     description["files"] = files
     top, language = description["top"], Language(description["language"])
-    made[f"{FOLDER[Language.VERILOG]}/{top}.xdc"] = rtl_vivado.constraints(description["clock_ns"])
-    made["build_vivado.tcl"] = rtl_vivado.script(
+    made[f"{FOLDER[Language.VERILOG]}/{top}.xdc"] = vivado.constraints(description["clock_ns"])
+    made["build_vivado.tcl"] = vivado.script(
         top, description["wrapper"], description["part"], description["clock_ns"], language, files[language]
     )
-    made["PORTS.md"] = rtl_ports.text(description)
+    made["PORTS.md"] = ports.text(description)
     made["rtl.json"] = json.dumps(description, indent=1) + "\n"
     _replace(folder, made)
 
 
 def _modules(description: dict, language: Language, modules: dict[str, str]) -> list[tuple[str, str]]:
     """Path and text of each source, the wrapper last."""
-    wrapper = rtl_wrapper.text(
-        language, description["top"], rtl_ports.width(description["inputs"]), rtl_ports.width(description["outputs"]),
+    wrapper = handshake.text(
+        language, description["top"], ports.width(description["inputs"]), ports.width(description["outputs"]),
         description["latency_cycles"], description["interval_cycles"], description.get("start"),
     )  # fmt: skip
     all_of_them = {**modules, description["wrapper"]: wrapper}

