@@ -11,7 +11,7 @@ FLOW := $(LAUNCHER) $(VENV)/bin/flow
 PYTEST := $(LAUNCHER) $(VENV)/bin/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup flow data train search convert synth report status estimate calibrate test test-matrix check clean distclean
+.PHONY: help setup flow data train search convert synth report status estimate calibrate verify export test test-matrix check clean distclean
 
 help: ## show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -60,8 +60,14 @@ estimate: $(BASE) ## what the chosen design costs, by layer, beside its reports
 calibrate: $(BASE) ## refit the cost models on the task's reports
 	$(FLOW) calibrate $(TASK)
 
+verify: $(BASE) ## put all built designs through the equivalence gate again
+	$(FLOW) verify $(patsubst %/metadata.json,%,$(wildcard hls_projects/$(notdir $(TASK))/*/metadata.json))
+
+export: $(BASE) ## pack the chosen design as a release bundle, hls_projects/<task>.zip
+	$(FLOW) export $(TASK) -o hls_projects/$(notdir $(TASK)).zip
+
 test: $(TEST) ## run all tests
-	$(PYTEST)
+	$(PYTEST) -n 2 --dist loadfile
 
 test-matrix: $(TEST) ## compute layer x quantizer x backend x io type (half an hour), write docs/matrix.md
 	$(LAUNCHER) $(VENV)/bin/python -m tests.firmware.matrix

@@ -83,7 +83,7 @@ class ReplayQConv(ReplayOperationBase):
 
     def call(self, inputs: FVArray) -> FVArray:
         layer = self.op
-        _check_convolution(layer)
+        check_convolution(layer)
         kernel, bias = qkeras_model.quantized_weights(layer)
         if isinstance(layer, QDepthwiseConv2D):
             kernel = kernel * np.eye(kernel.shape[-2])
@@ -206,7 +206,7 @@ def _places(size: int, window: int, stride: int, padding: str) -> Iterator[tuple
         yield slice(first, last), slice(first - start, last - start)
 
 
-def _check_convolution(layer) -> None:
+def check_convolution(layer) -> None:
     names = ("dilation_rate", "groups", "depth_multiplier")
     odd = [f"{name} {getattr(layer, name)}" for name in names if set(np.ravel(getattr(layer, name, None) or 1)) != {1}]
     if odd or layer.data_format != "channels_last" or layer.padding not in ("valid", "same"):

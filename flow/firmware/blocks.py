@@ -20,7 +20,7 @@ INPUT_BLOCK = "input"
 WEIGHTED = (
     "QDense", "QDenseBatchnorm", "QConv1D", "QConv2D", "QConv2DBatchnorm", "QDepthwiseConv2D", "QBatchNormalization",
 )  # fmt: skip
-_SEED = 20240  # any number: what counts is that it is the same for every trace
+SEED = 20240  # any number: what counts is that it is the same for every trace
 
 Sizes = tuple[tuple[str, int], ...]  # layers and how many values each has, one behind the other in a row
 
@@ -114,39 +114,39 @@ def trace(model, word: Fixed, target: Target | None = None) -> Traced:
     Where the output of `target` is not the logits, a last block named after it follows. The same model gives the same
     blocks, to the last bit. Raises BadInput for a layer that is not followed, and where the logits depend on no input.
     """
-    spec = _output_spec(model, word, target)
+    spec = output_spec(model, word, target)
     from alkaid.trace import fixed_variable
 
     from flow.train import qkeras_model
 
     # alkaid draws the identities of its variables, and so the order of equals, from a generator of its own;
     # seeded once only, since variables of two blocks that share an identity would be taken for one
-    fixed_variable.rd.seed(_SEED)
+    fixed_variable.rd.seed(SEED)
     sources = {layer.name: qkeras_model.sources(layer) for layer in model.layers[1:]}
-    groups = _grouped(model, sources)
+    groups = grouped(model, sources)
     last_reader = {name: i for i, (_, layers) in enumerate(groups) for x in layers for name in sources[x.name]}
     last_reader[model.layers[-1].name] = len(groups)
     n_in = int(model.input_shape[-1])
     interval = (word.low, word.high, word.step)
-    values = {model.layers[0].name: _symbols([interval] * n_in, (1, n_in))}
+    values = {model.layers[0].name: symbols([interval] * n_in, (1, n_in))}
     blocks: list[Block] = []
     for position, (name, layers) in enumerate(groups):
-        found = _followed(layers, sources, values)
+        found = followed(layers, sources, values)
         leaving = {layer: row for layer, row in found.items() if last_reader[layer] > position}
         blocks.append(_block(name, layers, values, found, leaving))
         intervals = [_widened(interval) for interval in blocks[-1].whole.out_qint]
         values = {}
         for layer, row in leaving.items():
-            values[layer] = _symbols(intervals[: row.size], row.shape)
+            values[layer] = symbols(intervals[: row.size], row.shape)
             intervals = intervals[row.size :]
     layers = tuple(layer.name for layer in model.layers[1:])
     if spec is not None:
         layers = (*layers, str(target.output))
-        blocks.append(_output_block(layers[-1], spec, values))
+        blocks.append(output_block(layers[-1], spec, values))
     return Traced(tuple(_pruned(blocks)), layers, word)
 
 
-def _output_spec(model, word: Fixed, target: Target | None):
+def output_spec(model, word: Fixed, target: Target | None):
     from flow.firmware import hls4ml_qkeras
 
     if target is None or target.output == Output.LOGITS:
@@ -154,7 +154,7 @@ def _output_spec(model, word: Fixed, target: Target | None):
     return hls4ml_qkeras.output_spec(model, word, target)
 
 
-def _output_block(name: str, spec, values: dict) -> Block:
+def output_block(name: str, spec, values: dict) -> Block:
     """The block of what the firmware puts out behind the logits, which are all of `values`."""
     from alkaid.trace import trace as to_comb
 
@@ -162,11 +162,11 @@ def _output_block(name: str, spec, values: dict) -> Block:
 
     (logits,) = values.values()
     found = {name: follow(spec, logits)}
-    whole = to_comb(_row(values), _row(found))
+    whole = to_comb(flat_row(values), flat_row(found))
     return Block(name, (name,), _sizes(found), whole, tuple(range(whole.shape[1])), whole, (), None)
 
 
-def _grouped(model, sources: dict[str, tuple[str, ...]]) -> list[tuple[str, list]]:
+def grouped(model, sources: dict[str, tuple[str, ...]]) -> list[tuple[str, list]]:
     """The model's layers by block; one without weights goes into the latest block that it reads from."""
     groups: list[tuple[str, list]] = [(INPUT_BLOCK, [])]
     block_of = {model.layers[0].name: 0}
@@ -180,7 +180,7 @@ def _grouped(model, sources: dict[str, tuple[str, ...]]) -> list[tuple[str, list
     return [group for group in groups if group[1]]
 
 
-def _followed(layers: list, sources: dict[str, tuple[str, ...]], values: dict) -> dict:
+def followed(layers: list, sources: dict[str, tuple[str, ...]], values: dict) -> dict:
     """`values`, symbolic by layer name, and those that some more layers make of them."""
     from flow.firmware.alkaid_qkeras import handler_of
 
@@ -196,10 +196,10 @@ def _block(name: str, layers: list, values: dict, found: dict, leaving: dict) ->
     from alkaid.trace import trace as to_comb
 
     names = tuple(layer.name for layer in layers)
-    inputs = _row(values)
-    whole = to_comb(inputs, _row(leaving))
+    inputs = flat_row(values)
+    whole = to_comb(inputs, flat_row(leaving))
     inner = {layer: found[layer] for layer in names if layer not in leaving}
-    probe = to_comb(inputs, _row(inner)) if inner else None
+    probe = to_comb(inputs, flat_row(inner)) if inner else None
     return Block(name, names, _sizes(leaving), whole, tuple(range(whole.shape[1])), whole, _sizes(inner), probe)
 
 
@@ -226,7 +226,7 @@ def _pruned(blocks: list[Block]) -> list[Block]:
     return result
 
 
-def _symbols(intervals: list, shape: tuple[int, ...]):
+def symbols(intervals: list, shape: tuple[int, ...]):
     """Variables of their own with the given (low, high, step), as an array."""
     from alkaid.trace import FVArray, HWConfig
 
@@ -245,7 +245,7 @@ def _widened(interval) -> tuple[float, float, float]:
     return tuple(interval.kif.qint)
 
 
-def _row(values: dict) -> list:
+def flat_row(values: dict) -> list:
     return [one for array in values.values() for one in np.asarray(array).ravel()]
 
 

@@ -84,6 +84,7 @@ def summary(context: Context, ground: Ground, state: State, best: Built | None, 
         "operating_point": task.operating_point.model_dump(mode="json"),
         "target": task.target.model_dump(mode="json")
         | {"interval": task.firmware.interval, "clock_mhz": task.target.clock, "clock_ns": clock},
+        "firmware": task.firmware.model_dump(mode="json", exclude_defaults=True) | {"plain": context.target.plain},
         "budget": limits,
         "topology": ground.topology.to_json(),
         "data": {

@@ -12,6 +12,10 @@ _READING = (
     " weights), csynth (C synthesis), synth (logic synthesis, before layout), route (place and route), measured (on"
     " events). A figure after ± is one standard deviation."
 )
+_UNROLLED = (
+    "Figures of fidelity model are those of the unrolled network in as few cycles as the clock allows; the reports are of"
+    " what was built. The cost model does not learn from them."
+)
 _BEFORE_LAYOUT = (
     "Resources are the synthesis tool's counts before layout. Latency is clock cycles times the clock period; that"
     " timing closes is not shown."
@@ -68,7 +72,9 @@ def _head(result: dict) -> Section:
         )
     target = result.get("target") or {}
     if target:
-        blocks.append(Text(_target(target)))
+        blocks.append(Text(_target(target, result.get("firmware") or {})))
+    if (result.get("firmware") or {}).get("plain") is False:
+        blocks.append(Text(_UNROLLED, "note"))
     trials = result.get("trials") or {}
     if trials:
         counted = ", ".join(f"{count} {state}" for state, count in trials.items())
@@ -77,7 +83,7 @@ def _head(result: dict) -> Section:
     return Section("head", str(result.get("task") or "task"), tuple(blocks))
 
 
-def _target(target: dict) -> str:
+def _target(target: dict, firmware: dict) -> str:
     clock = " / ".join(filter(None, (_unit(target.get("clock_mhz"), "MHz"), _unit(target.get("clock_ns"), "ns"))))
     parts = {
         "part": target.get("part"),
@@ -85,6 +91,7 @@ def _target(target: dict) -> str:
         "interval": target.get("interval"),
         "backend": target.get("backend"),
         "tool": target.get("tool"),
+        **{name.replace("_", " "): item for name, item in firmware.items() if name != "plain" and item},
     }
     return "Target: " + ", ".join(f"{name} {item}" for name, item in parts.items() if item not in (None, "")) + "."
 

@@ -145,11 +145,11 @@ def test_traced_logits_of_different_ranges_and_constants():
     pytest.importorskip("alkaid")
     from alkaid.trace import trace
 
-    from flow.firmware.blocks import _symbols
+    from flow.firmware.blocks import symbols
     from flow.firmware.outputs.traced import follow
 
     low, high = np.array([-2.0, 0.5, -4.0, 0.0, -8.0]), np.array([1.75, 0.5, 3.75, 3.75, -0.25])
-    symbols = _symbols(list(zip(low, high, [0.25] * 5)), (1, 5))
+    symbols = symbols(list(zip(low, high, [0.25] * 5)), (1, 5))
     random = np.random.default_rng(0)
     logits = np.clip(np.rint(random.uniform(-8, 4, (2000, 5)) * 4) / 4, low, high)
     for output in (Output.ARGMAX, *TABLES, Output.SOFTMAX):

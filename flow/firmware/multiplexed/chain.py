@@ -75,8 +75,8 @@ def chain(model, word: Fixed, target: Target) -> Chain:
 
     from flow.train import qkeras_model
 
-    spec = blocks._output_spec(model, word, target)
-    fixed_variable.rd.seed(blocks._SEED)
+    spec = blocks.output_spec(model, word, target)
+    fixed_variable.rd.seed(blocks.SEED)
     reuse = factors(model, target)
     sources = {layer.name: qkeras_model.sources(layer) for layer in model.layers[1:]}
     groups = list(_groups(model, sources, reuse))
@@ -84,7 +84,7 @@ def chain(model, word: Fixed, target: Target) -> Chain:
     last_reader = {name: i for i, (_, layers, _) in enumerate(groups) for x in layers for name in sources[x.name]}
     last_reader[output] = len(groups)
     n_in = int(model.input_shape[-1])
-    values = {model.layers[0].name: blocks._symbols([(word.low, word.high, word.step)] * n_in, (1, n_in))}
+    values = {model.layers[0].name: blocks.symbols([(word.low, word.high, word.step)] * n_in, (1, n_in))}
     links: list[Link] = []
     for position, (name, layers, factor) in enumerate(groups):
         make = _unrolled if factor == 1 else _shared
@@ -94,7 +94,7 @@ def chain(model, word: Fixed, target: Target) -> Chain:
         values, start = {}, 0
         for layer, shape in shapes.items():
             size = int(np.prod(shape))
-            values[layer] = blocks._symbols([interval_of(kif) for kif in link.kifs[start : start + size]], shape)
+            values[layer] = blocks.symbols([interval_of(kif) for kif in link.kifs[start : start + size]], shape)
             start += size
     if spec is not None:
         links.append(_output(str(target.output), spec, values))
@@ -107,7 +107,7 @@ def _groups(model, sources, reuse: dict[str, int]):
     for names in sources.values():
         for name in names:
             readers[name] = readers.get(name, 0) + 1
-    for name, layers in blocks._grouped(model, sources):
+    for name, layers in blocks.grouped(model, sources):
         if name not in reuse:
             yield name, layers, 1
             continue
@@ -122,9 +122,9 @@ def _groups(model, sources, reuse: dict[str, int]):
 def _unrolled(name, layers, _, sources, values, kept):
     from alkaid.trace import trace as to_comb
 
-    found = blocks._followed(layers, sources, values)
+    found = blocks.followed(layers, sources, values)
     leaving = {layer: row for layer, row in found.items() if layer in kept}
-    comb = to_comb(blocks._row(values), blocks._row(leaving))
+    comb = to_comb(blocks.flat_row(values), blocks.flat_row(leaving))
     row = tuple((layer, i) for layer, array in leaving.items() for i in range(array.size))
     kifs = tuple(kif_from(interval) for interval in comb.out_qint)
     link = Unrolled(name, tuple(layer.name for layer in layers), row, kifs, comb, tuple(range(len(row))))
@@ -133,7 +133,7 @@ def _unrolled(name, layers, _, sources, values, kept):
 
 def _output(name: str, spec, values) -> Unrolled:
     """What the firmware puts out behind the logits, which are all of `values`."""
-    block = blocks._output_block(name, spec, values)
+    block = blocks.output_block(name, spec, values)
     row = tuple((name, i) for i in range(len(block.live)))
     return Unrolled(name, (name,), row, tuple(kif_from(one) for one in block.comb.out_qint), block.comb, block.live)
 

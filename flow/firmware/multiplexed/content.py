@@ -61,7 +61,7 @@ def dense(layer, activation, inputs, positions, _):
     sum_kif = kif_of_ends(smallest.min(), largest.max(), fraction)
     comb = None
     if activation is not None or own_activation(layer) is not None:
-        symbols = blocks._symbols([interval_of(sum_kif)], (1, 1))
+        symbols = blocks.symbols([interval_of(sum_kif)], (1, 1))
         comb = _logic(symbols, lambda sums: _activated(layer, activation, sums))
         own = [kif_from(comb.out_qint[0])] * len(own)
     integers = np.rint(kernel * 2.0**kernel_fraction).astype(np.int64)
@@ -79,7 +79,7 @@ def windows(layer, activation, inputs, positions, row_in):
     if type(layer).__name__ in DENSE:
         sources = positions.reshape(-1, inputs.shape[-1])
     else:
-        alkaid_qkeras._check_convolution(layer)
+        alkaid_qkeras.check_convolution(layer)
         if type(layer).__name__ == "QDepthwiseConv2D":
             kernel = kernel * np.eye(kernel.shape[-2])
         sources = _sources(positions.reshape(inputs.shape[1:]), kernel.shape[:-2], layer.strides, layer.padding)
@@ -92,7 +92,7 @@ def windows(layer, activation, inputs, positions, row_in):
         sums = sums if bias is None else sums + bias
         return _activated(layer, activation, sums)
 
-    comb = _logic(blocks._symbols([interval_of(kif) for kif in taps], (1, len(taps))), logic)
+    comb = _logic(blocks.symbols([interval_of(kif) for kif in taps], (1, len(taps))), logic)
     own = tuple(kif_from(interval) for interval in comb.out_qint)
     return Windows(sources, all_kifs, taps, comb), own * len(sources)
 

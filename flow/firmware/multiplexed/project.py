@@ -28,7 +28,7 @@ def write(model, word: Fixed, folder: Path, name: str, target: Target):
     made = design(links, target.clock_ns)
     sources = modules(made, name)
     naming.check(name, list(sources)[:-1], codegen.operators(Language.VERILOG), Language.VERILOG)
-    sources = codegen._operators(Language.VERILOG, "".join(sources.values())) | sources
+    sources = codegen.operator_sources(Language.VERILOG, "".join(sources.values())) | sources
     summary = _summary(links, made)
     layout.write(folder, _describe(links, made, summary, name, target), {Language.VERILOG: sources})
     return summary
@@ -85,6 +85,7 @@ def _describe(links: Chain, made: Design, summary, name: str, target: Target) ->
     return {
         "top": name,
         "language": str(target.language),
+        "output": str(target.output),
         "part": target.part,
         "clock_ns": target.clock_ns,
         "stage_delay_ns": round(max(one.pipeline.stage_delay_ns for one in _pipelines(made)), 3),
@@ -92,8 +93,8 @@ def _describe(links: Chain, made: Design, summary, name: str, target: Target) ->
         "interval_cycles": summary.interval_cycles,
         "start": "in_valid",
         "word": str(links.word),
-        "inputs": rtl._ports(made.input_kifs),
-        "outputs": rtl._ports(made.output_kifs),
+        "inputs": rtl.port_bits(made.input_kifs),
+        "outputs": rtl.port_bits(made.output_kifs),
         "blocks": {block: _block(block, links, made, summary) for block in summary.lut_by_block},
         "lut_estimate": round(summary.lut_estimate, 2),
         "traced": {"latency_cycles": summary.latency_cycles, "counts": summary.counts},

@@ -140,8 +140,8 @@ def _describe(traced: Traced, stages: Pipeline, summary: RtlSummary, name: str, 
         "latency_cycles": summary.latency_cycles,
         "interval_cycles": summary.interval_cycles,
         "word": str(traced.word),
-        "inputs": _ports(stages.input_kifs),
-        "outputs": _ports(stages.output_kifs),
+        "inputs": port_bits(stages.input_kifs),
+        "outputs": port_bits(stages.output_kifs),
         "blocks": {
             block.name: {
                 "layers": list(block.layers),
@@ -169,7 +169,7 @@ def _outputs(block: Block, stages: Pipeline) -> list[dict]:
     return rows
 
 
-def _ports(kifs) -> list[dict]:
+def port_bits(kifs) -> list[dict]:
     """Bit positions of a packed port's elements; `integer` leaves out the sign, as in ``flow.formats``."""
     rows, low = [], 0
     for signed, integer, fraction in kifs:

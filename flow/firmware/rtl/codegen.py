@@ -21,7 +21,7 @@ def sources(fsm, top: str, language: Language) -> dict[str, str]:
     text = "".join(made.values())
     tables = top + TABLES_SUFFIX
     order = [*(name for name in made if name == tables), *(name for name in made if name not in (tables, top)), top]
-    return _operators(language, text) | {name: made[name] for name in order}
+    return operator_sources(language, text) | {name: made[name] for name in order}
 
 
 def _mended(comb, text: str) -> str:
@@ -37,16 +37,16 @@ def _mended(comb, text: str) -> str:
 
 def operators(language: Language) -> list[str]:
     """The names of alkaid's operator modules."""
-    return [path.stem for path in _operator_files(language)]
+    return [path.stem for path in operator_files(language)]
 
 
-def _operators(language: Language, text: str) -> dict[str, str]:
+def operator_sources(language: Language, text: str) -> dict[str, str]:
     """alkaid's operator modules that a text uses, by name."""
     used = _USED[language]
-    return {path.stem: path.read_text() for path in _operator_files(language) if used.format(path.stem) in text}
+    return {path.stem: path.read_text() for path in operator_files(language) if used.format(path.stem) in text}
 
 
-def _operator_files(language: Language) -> list[Path]:
+def operator_files(language: Language) -> list[Path]:
     import alkaid.codegen.rtl as package
 
     return sorted((Path(package.__file__).parent / language.value / "source").glob(f"*{SUFFIX[language]}"))

@@ -26,7 +26,7 @@ from flow.train import qkeras_model
 
 PART = "xcvu9p-flga2104-2-e"
 OPERATORS = {
-    path.stem: re.findall(r"parameter (\w+)", path.read_text()) for path in codegen._operator_files(Language.VERILOG)
+    path.stem: re.findall(r"parameter (\w+)", path.read_text()) for path in codegen.operator_files(Language.VERILOG)
 }
 
 
