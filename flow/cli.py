@@ -175,19 +175,17 @@ def _verify_command(commands) -> None:
         "paths", nargs="+", type=Path, metavar="PROJECT|BUNDLE", help="a built project's folder, or an exported bundle"
     )
     verify.add_argument(
-        "--tolerance", type=float, default=0.0, metavar="T",
+        "--tolerance", type=float, metavar="T",
         help="largest difference of the outputs that passes, in their unit (default: exact)",
     )  # fmt: skip
-    verify.add_argument(
-        "--random", type=int, default=1000, metavar="N", help="random words on the grid (default %(default)s)"
-    )
-    verify.add_argument(
-        "--seed", type=int, default=1, metavar="S", help="seed of the random words (default %(default)s)"
-    )
+    verify.add_argument("--random", type=int, metavar="N", help="random words on the grid of a project (default 1000)")
+    verify.add_argument("--seed", type=int, metavar="S", help="seed of the random words (default 1)")
     verify.add_argument(
         "--events", type=Path, metavar="FILE", help="more events: integer words, .npy or a line of text for each event"
     )
-    verify.add_argument("--sides", metavar="NAMES", help="only some of csim,traced,rtl (default: all)")
+    verify.add_argument(
+        "--sides", metavar="NAMES", help="only some of csim,traced,rtl (a bundle's: emulator,csim,rtl; default: all)"
+    )
     verify.add_argument("--json", action="store_true", help="print JSON for programs")
     verify.set_defaults(command=_verify)
 

@@ -9,6 +9,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -208,15 +209,32 @@ def locked(folder: Path):
 
 
 def _sweep(folder: Path) -> None:
-    """Remove what a killed run left half done (its temporary folders; nobody else works here)."""
+    """Remove what a killed run left half done; what a living process still compiles there, for a check of a project,
+    is left."""
     for scratch in (*folder.glob("*/rtl/sim/build-*"), *folder.glob("*/hls/csim-*.*[0-9]")):
-        shutil.rmtree(scratch, ignore_errors=True)
+        if not _alive(re.split(r"[-.]", scratch.name)[-1]):
+            _remove(scratch)
     for parent in (folder, folder / "steps"):
         for leftover in parent.glob(".*.*"):
-            if leftover.is_dir():
-                shutil.rmtree(leftover, ignore_errors=True)
-            else:
-                leftover.unlink(missing_ok=True)
+            _remove(leftover)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _alive(number: str) -> bool:
+    """Whether a process with this number is there, whoever's."""
+    try:
+        os.kill(int(number), 0)
+    except PermissionError:
+        return True
+    except (ValueError, OverflowError, ProcessLookupError):
+        return False
+    return True
 
 
 def storage_error(error: OSError) -> Storage | None:

@@ -4,7 +4,8 @@ import numpy as np
 
 from flow.data.scaling import InputScaling
 from flow.design import Design, LayerDesign
-from flow.firmware import project, verify
+from flow.firmware import project
+from flow.firmware.gate import comparison
 from flow.firmware.settings import Target
 from flow.formats import Fixed, Relu
 from flow.topology import Dense, Topology
@@ -30,7 +31,7 @@ def build(folder, target: Target = TARGET, **more):
         x.name: (random.normal(0, 0.6, (x.n_in, x.n_out)), random.normal(0, 0.4, x.n_out)) for x in TOPOLOGY.layers
     }
     model = qkeras_model.build(TOPOLOGY, DESIGN, SCALING, weights)
-    words = verify.vectors(SCALING, np.zeros((1, 4)), 60, 2)
+    words = comparison.vectors(SCALING, np.zeros((1, 4)), 60, 2)
     logits = qkeras_model.reference(model, words)["logits"]
     arguments = {"words": words, "logits": logits, "provenance": {"seed": 1, "commit": "abc"}, **more}
     return project.build(model, DESIGN, SCALING, TOPOLOGY, "tiny-jets", target, folder, **arguments)

@@ -1,6 +1,7 @@
 """Steps are computed once, whole or not at all."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -69,6 +70,19 @@ def test_a_lock_sweeps_what_a_killed_run_left(tmp_path):
     with locked(tmp_path):
         pass
     assert sorted(p.name for p in tmp_path.rglob("*")) == ["lock", "steps"]
+
+
+def test_a_lock_leaves_what_a_living_process_compiles(tmp_path):
+    done = subprocess.Popen([sys.executable, "-c", ""])
+    done.wait()
+    for number in (os.getpid(), done.pid):
+        (tmp_path / "d" / "rtl" / "sim" / f"build-{number}").mkdir(parents=True)
+        (tmp_path / "d" / "hls").mkdir(exist_ok=True)
+        (tmp_path / "d" / "hls" / f"csim-0a1b.{number}").write_text("half")
+    with locked(tmp_path):
+        pass
+    left = sorted(path.name for path in (tmp_path / "d").rglob("*[0-9]"))
+    assert left == [f"build-{os.getpid()}", f"csim-0a1b.{os.getpid()}"]
 
 
 def test_locked_error_is_a_flow_error(tmp_path):

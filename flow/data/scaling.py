@@ -7,6 +7,7 @@ Subtracting the offset (the mean, on a coarse grid) is the firmware's first laye
 Features of one kind, as pixels are, share one exponent and have no offset: windows slide over them.
 """
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,7 +45,46 @@ class InputScaling:
 
     @staticmethod
     def from_json(row: dict) -> "InputScaling":
-        return InputScaling(tuple(row["features"]), parse(row["word"]), tuple(row["exponents"]), tuple(row["offsets"]))
+        """Raises KeyError for a missing key, BadInput (key, value, what is allowed) for a value that is none."""
+        if not isinstance(row, dict):
+            raise BadInput(f"an object with the keys features, word, exponents and offsets is needed, not {row!r:.40}")
+        features, word, exponents, offsets = (row[key] for key in ("features", "word", "exponents", "offsets"))
+        for key, values in (("features", features), ("exponents", exponents), ("offsets", offsets)):
+            if not isinstance(values, (list, tuple)):
+                raise BadInput(f"{key} {values!r:.40}: a list is needed")
+            if len(values) != len(features):
+                raise BadInput(f"{key} has {len(values)} values, features {len(features)}: one for each is needed")
+            for place, value in enumerate(values):
+                if not _ALLOWED[key][0](value):
+                    raise BadInput(f"{key}, value {place + 1}: {value!r:.40}: {_ALLOWED[key][1]}")
+        twice = next((name for name in features if features.count(name) > 1), None)
+        if twice is not None:
+            raise BadInput(f"features: {twice!r} is there twice; each has its own name")
+        if not isinstance(word, str):
+            raise BadInput(f"word {word!r:.40}: a format is needed, such as quantized_bits(8,3)")
+        return InputScaling(tuple(features), parse(word), tuple(exponents), tuple(float(value) for value in offsets))
+
+
+_MOST_EXPONENT = 1000  # of float64, with room for the word's own step
+
+
+def _is_whole(value) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_finite(value) -> bool:
+    return (_is_whole(value) and abs(value) < 2**1000) or (isinstance(value, float) and math.isfinite(value))
+
+
+# Key -> whether a value of its list is allowed, and what is.
+_ALLOWED = {
+    "features": (lambda value: isinstance(value, str), "the name of a feature is needed"),
+    "exponents": (
+        lambda value: _is_whole(value) and abs(value) <= _MOST_EXPONENT,
+        f"a whole number from -{_MOST_EXPONENT} to {_MOST_EXPONENT} is needed",
+    ),
+    "offsets": (_is_finite, "a finite number is needed"),
+}
 
 
 class Centred:

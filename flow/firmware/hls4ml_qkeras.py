@@ -6,13 +6,12 @@ hls4ml's layers in `flow.firmware.hls.graph`.
 """
 
 import math
-import re
 from collections.abc import Callable
 
 import numpy as np
 
 from flow.errors import BadInput
-from flow.firmware import outputs
+from flow.firmware import names, outputs
 from flow.firmware.hls import graph
 from flow.firmware.hls.quantizers import quantizer_stages
 from flow.firmware.precision import Decision, HlsType, Linear, Stage, narrowest, types, weight_type
@@ -22,7 +21,7 @@ from flow.topology import INPUT, Conv, Dense, Merge, Pool, Reshape, Scale
 from flow.train import qkeras_model
 from flow.train.reference import FOLDED, own_activation
 
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+check_name = names.check
 
 
 def stages(model, target: Target | None = None) -> tuple[Stage, ...]:
@@ -61,8 +60,8 @@ def result_types(model, word: Fixed, target: Target | None = None) -> dict[str, 
     """
     row = stages(model, target)
     found = types(row, word, model.inputs[0].shape[-1])
-    names = [layer.name for layer in model.layers if layer.name in found]
-    return {name: found[name].result for name in dict.fromkeys([*names, row[-1].name])}
+    shown = [layer.name for layer in model.layers if layer.name in found]
+    return {name: found[name].result for name in dict.fromkeys([*shown, row[-1].name])}
 
 
 def output_spec(model, word: Fixed, target: Target) -> outputs.Spec:
@@ -79,20 +78,14 @@ def _decision(model, target: Target, found: list[Stage]) -> Decision:
     return Decision(str(target.output), (n_out,), (logits,), target.output, target.accuracy)
 
 
-def check_name(name: str, what: str) -> None:
-    """Raise BadInput where a name can't be an identifier in C++ and Verilog; `input` is hls4ml's own."""
-    if not _NAME.fullmatch(name) or name == "input":
-        raise BadInput(f"{what} {name!r}: the name must be a letter, then letters, digits or _, and not 'input'")
-
-
 def _check_names(found: list[Stage]) -> None:
-    names = {graph.WORDS}
+    taken = {graph.WORDS}
     for stage in found:
-        if stage.name.lower() in names:
+        if stage.name.lower() in taken:
             raise BadInput(
                 f"layer {stage.name}: its name is another one's too, or differs in upper and lower case only"
             )
-        names.add(stage.name.lower())
+        taken.add(stage.name.lower())
 
 
 def _offset(layer, inputs: tuple[str, ...]) -> list[Stage]:

@@ -1,10 +1,10 @@
 """The folder of a built design: everything a firmware engineer needs, and nothing that needs this program.
 
-A build is written beside its final place and renamed at the end, with `metadata.json`, which lists the digest of
-every file, written last: a build that was killed never looks complete. The same input gives the same bytes.
+A build is written beside its final place and renamed at the end. `metadata.json` lists the digest of every file, and
+`SHA256SUMS`, written last, those and that of `metadata.json` itself: a build that was killed never looks complete.
+The same input gives the same bytes.
 """
 
-import hashlib
 import json
 import os
 import platform
@@ -27,6 +27,7 @@ from flow.firmware.hls import COMPILER
 from flow.firmware.precision import HlsType, word_type
 from flow.firmware.project_files import bench, facts, licences, makefile, readme, scripts
 from flow.firmware.settings import Backend, Output, Target
+from flow.store import file_digest
 from flow.topology import Topology
 
 METADATA = "metadata.json"
@@ -61,6 +62,7 @@ def build(
     final = folder / design.digest
     unfinished = folder / f".{design.digest}.{os.getpid()}"
     try:
+        _restore(final)
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(parents=True)
         _fill(unfinished, model, design, scaling, topology, task_name, target, provenance, words, logits, traced)
@@ -73,20 +75,29 @@ def build(
 
 
 def digests(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file in `folder` but its metadata, by path relative to it, sorted."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / METADATA)
-    return {path.relative_to(folder).as_posix(): _sha256(path) for path in files}
+    """SHA-256 of every file in `folder` but its metadata and its list of sums, by path relative to it, sorted."""
+    own = (folder / METADATA, folder / SUMS)
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path not in own)
+    return {path.relative_to(folder).as_posix(): file_digest(path) for path in files}
+
+
+def sums(folder: Path, files: Mapping[str, str]) -> str:
+    """The text of SHA256SUMS, in the order of `sha256sum`'s paths: `files` (digests by path) and the metadata."""
+    every = {**files, METADATA: file_digest(folder / METADATA)}
+    return "".join(f"{digest}  {path}\n" for path, digest in sorted(every.items()))
 
 
 def is_complete(folder: Path) -> bool:
-    """Whether `folder` holds a whole build: every file that its metadata lists is there, byte for byte.
+    """Whether `folder` holds a whole build: every file that its metadata lists is there, byte for byte, and so is the
+    metadata.
 
     Files that tools have added since are not looked at.
     """
     try:
         files = json.loads((folder / METADATA).read_text())["files"]
-        return bool(files) and all(_sha256(folder / name) == digest for name, digest in files.items())
-    except (OSError, ValueError, KeyError, AttributeError, TypeError):
+        whole = bool(files) and all(file_digest(folder / name) == digest for name, digest in files.items())
+        return whole and (folder / SUMS).read_text() == sums(folder, files)
+    except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError):
         return False
 
 
@@ -120,7 +131,7 @@ def _fill(folder, model, design, scaling, topology, task_name, target, provenanc
     _write_json(folder / "topology.json", topology.to_json())
     _write_texts(folder, known, scaling, design, word, output)
     licences.write(folder)
-    (folder / SUMS).write_text("".join(f"{digest}  {path}\n" for path, digest in digests(folder).items()))
+    files = digests(folder)
     metadata = {
         "task": task_name,
         "design": design.digest,
@@ -129,9 +140,10 @@ def _fill(folder, model, design, scaling, topology, task_name, target, provenanc
         "interval_cycles": summary.interval_cycles,
         "versions": _versions(),
         "provenance": dict(provenance),
-        "files": digests(folder),
+        "files": files,
     }
     _write_json(folder / METADATA, metadata)
+    (folder / SUMS).write_text(sums(folder, files))
 
 
 def _output_type(model, scaling: InputScaling, target: Target) -> HlsType:
@@ -170,6 +182,7 @@ def _facts(folder, task_name, name, design, target, summary, word, output, topol
         csim_flags=hls.FLAGS,
         csim_missing=hls.csim_unavailable(target),
         start=description.get("start"),
+        hls_sources=tuple(makefile.hls_sources(folder / "hls", name)),
     )
 
 
@@ -246,10 +259,22 @@ def _put_in_place(unfinished: Path, final: Path) -> None:
     """Rename a finished build to its name; an older one steps aside first, since a folder can't replace a full one."""
     old = unfinished.with_name(f"{unfinished.name}.old")
     shutil.rmtree(old, ignore_errors=True)
-    if final.exists():
-        os.replace(final, old)
-    os.replace(unfinished, final)
+    try:
+        if final.exists():
+            os.replace(final, old)
+        os.replace(unfinished, final)
+    except BaseException:
+        if old.exists() and not final.exists():
+            os.replace(old, final)
+        raise
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _restore(final: Path) -> None:
+    """Put back a build that had stepped aside when the process that replaced it was killed."""
+    for old in sorted(final.parent.glob(f".{final.name}.*.old")):
+        if not final.exists():
+            os.replace(old, final)
 
 
 def _versions() -> dict[str, str | None]:
@@ -281,7 +306,3 @@ def _write_json(path: Path, content) -> None:
         path.write_text(json.dumps(content, indent=1) + "\n")
     except (TypeError, ValueError) as error:
         raise BadInput(f"{path.name}: can't be written as JSON: {error}") from None
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

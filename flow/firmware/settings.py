@@ -4,6 +4,8 @@ Names of backends, strategies and io types are hls4ml's own. The reuse factors a
 implementations, hls4ml's and the Verilog's.
 """
 
+import math
+import re
 from dataclasses import dataclass, fields
 from enum import StrEnum
 
@@ -80,21 +82,27 @@ class Target:
     cycles: int | None = None
 
     def __post_init__(self):
+        if not (isinstance(self.part, str) and _PART.fullmatch(self.part)):
+            raise BadInput(f"part {self.part!r}: letters, digits and - _ . are allowed")
+        if not (_is_number(self.clock_ns) and 0 < self.clock_ns < math.inf):
+            raise BadInput(f"clock_ns {self.clock_ns!r}: a number above 0 is needed, the clock period in ns")
         for field, kind in _CLOSED.items():
             value = getattr(self, field)
-            if value not in tuple(kind):
+            if not isinstance(value, str) or value not in tuple(kind):
                 raise BadInput(f"{field} {value!r} is not supported; supported: {', '.join(kind)}")
             object.__setattr__(self, field, kind(value))
         for layer, factor in (("", self.reuse_factor), *self.reuse):
-            if not (isinstance(factor, int) and factor >= 1):
+            if not isinstance(layer, str):
+                raise BadInput(f"reuse: layer {layer!r}: the name of a layer is needed")
+            if not _is_count(factor):
                 raise BadInput(
                     f"reuse factor {factor!r}{f' of layer {layer}' if layer else ''}: a whole number from 1 on"
                 )
         for field in ("fifo_depth", "cycles"):
             value = getattr(self, field)
-            if value is not None and not (isinstance(value, int) and value >= 1):
+            if value is not None and not _is_count(value):
                 raise BadInput(f"{field} {value!r}: a whole number from 1 on")
-        if not 0 < self.accuracy < 1:
+        if not (_is_number(self.accuracy) and 0 < self.accuracy < 1):
             raise BadInput(f"accuracy {self.accuracy!r}: between 0 and 1")
 
     def reuse_of(self, layer: str) -> int:
@@ -114,11 +122,36 @@ class Target:
 
     @staticmethod
     def from_json(row: dict) -> "Target":
-        """Raises BadInput for an unknown key or value."""
+        """Raises BadInput for what is no JSON object, for a missing or unknown key, and for a value not allowed."""
+        if not isinstance(row, dict):
+            raise BadInput(f"target {_short(row)}: an object with the keys part, clock_ns, ... is needed")
         unknown = sorted(set(row) - {field.name for field in fields(Target)})
         if unknown:
             raise BadInput(f"target: unknown key {unknown[0]!r}")
-        return Target(**{**row, "reuse": tuple(dict(row.get("reuse", {})).items())})
+        missing = [key for key in ("part", "clock_ns") if key not in row]
+        if missing:
+            raise BadInput(f"target: {missing[0]!r} is missing")
+        reuse = row.get("reuse", {})
+        if not isinstance(reuse, dict):
+            raise BadInput(f"reuse {_short(reuse)}: an object of layers and their reuse factors is needed")
+        return Target(**{**row, "reuse": tuple(reuse.items())})
+
+
+# What stands in scripts of tools, unquoted.
+_PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+
+def _is_number(value) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _is_count(value) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _short(value) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:40]}..."
 
 
 _CLOSED: dict[str, type[StrEnum]] = {

@@ -1,11 +1,15 @@
 """An imported, fully quantized network as a firmware project at once: no data, no training."""
 
+import os
+import shutil
 from collections.abc import Callable
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
 
 from flow.cost import rtl as cost
+from flow.errors import ToolFailed
 from flow.estimate.knowledge import verilog_model
 from flow.firmware.settings import Target
 from flow.importing.design import Quantized
@@ -33,7 +37,8 @@ def build(
     There is no data: the test vectors are corners and random words on the input grid. `digest`: SHA-256 of the
     imported file. Raises Mismatch where a side differs, ToolFailed where a tool fails.
     """
-    from flow.firmware import gate, project, rtl, verify
+    from flow.firmware import gate, project, rtl
+    from flow.firmware.gate import comparison
     from flow.firmware.gate.stimuli import vectors
     from flow.train import qkeras_model
 
@@ -50,13 +55,14 @@ def build(
         "data": "none: the vectors are random words on the input grid",
         "commit": commit(),
     }
-    say(f"[{name}] building {found.design.digest}")
-    folder = project.build(
-        rebuilt, found.design, scaling, topology, name, target, out, provenance, words, logits, traced
-    )
-    say(f"[{name}] verifying {found.design.digest}")
-    record = gate.verify(folder, random=RANDOM_VECTORS, seed=SEED, say=say)
-    verify.require(record)
+    with _removed_on_failure(out, found.design.digest):
+        say(f"[{name}] building {found.design.digest}")
+        folder = project.build(
+            rebuilt, found.design, scaling, topology, name, target, out, provenance, words, logits, traced
+        )
+        say(f"[{name}] verifying {found.design.digest}")
+        record = gate.verify(folder, random=RANDOM_VECTORS, seed=SEED, say=say)
+        comparison.require(record)
     figures = cost.predict_traced(verilog_model(()), summary.counts, summary.latency_cycles, target.clock_ns)
     return {
         "project": str(folder),
@@ -65,6 +71,29 @@ def build(
         "latency_cycles": summary.latency_cycles,
         "figures": {key: figure.to_json() for key, figure in figures.items()},
     }
+
+
+@contextmanager
+def _removed_on_failure(out: Path, digest: str):
+    """Take the project `digest` away again where the block fails, unless it was there before; a failed tool's log is
+    kept beside it."""
+    folder = out / digest
+    before = folder.exists()
+    try:
+        yield
+    except BaseException as error:
+        if before:
+            raise
+        log = getattr(error, "log", None)
+        kept = None
+        if log is not None and log.is_file() and log.resolve().is_relative_to(folder.resolve()):
+            kept = shutil.copyfile(log, out / f"{digest}.{log.name}")
+        shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):  # it holds something else
+            os.rmdir(out)
+        if kept is not None:
+            raise ToolFailed(str(error).rsplit(" (see ", 1)[0], kept, error.line) from error
+        raise
 
 
 def figure_lines(row: dict) -> list[str]:

@@ -11,14 +11,17 @@ from pathlib import Path
 
 from flow import parts, task
 from flow.errors import BadInput
+from flow.firmware import names
 from flow.firmware.settings import Target
 from flow.formats import Fixed, parse
+from flow.importing import counts
 from flow.importing import folder as folders
 from flow.keras_file import archive as archives
 from flow.keras_file import check, weights
 from flow.store import file_digest
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+_MOST_BITS, _MOST_INTEGER = 53, 64  # of an input word, whose values are to be exact float64s
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,7 @@ def wanted(options: Namespace) -> Wanted:
     folder = options.output or Path("models") / (stem if stem[:1].isalpha() else f"model_{stem}")
     if not _NAME.fullmatch(folder.name):
         raise BadInput(f"-o {folder}: {folder.name!r} names firmware too: letters, digits and _, a letter first")
+    names.check(folder.name, "task")
     if not model.name.isprintable():
         raise BadInput(f"{model.name!r}: the file's name goes into the task: printable characters are needed")
     data = options.data
@@ -69,12 +73,12 @@ def wanted(options: Namespace) -> Wanted:
     except ValueError:
         raise BadInput(f"--clock {options.clock}: a frequency in MHz is needed, as 200 or '200 MHz'") from None
     parts.find(target.part)
-    names = [
+    named = [
         _names(option, text) for option, text in (("--features", options.features), ("--classes", options.classes))
     ]
     out = options.out or Path("hls_projects") / folder.name
     word = None if options.word is None else _word(options.word)
-    return Wanted(model, folder, data, target.part, target.clock, word, *names, options.build, out)
+    return Wanted(model, folder, data, target.part, target.clock, word, *named, options.build, out)
 
 
 def _word(text: str) -> Fixed:
@@ -84,14 +88,18 @@ def _word(text: str) -> Fixed:
         raise BadInput(f"--word {error}") from None
     if not isinstance(form, Fixed) or form != Fixed(form.bits, form.integer):
         raise BadInput(f"--word {text}: allowed: quantized_bits(bits,integer)")
+    if form.bits > _MOST_BITS or abs(form.integer) > _MOST_INTEGER:
+        raise BadInput(
+            f"--word {text}: allowed: up to {_MOST_BITS} bits, -{_MOST_INTEGER} to {_MOST_INTEGER} integer bits"
+        )
     return form
 
 
 def _names(option: str, text: str | None) -> tuple[str, ...]:
-    names = tuple(part.strip() for part in text.split(",")) if text else ()
-    if len(set(names)) != len(names) or not all(names) or not all(name.isprintable() for name in names):
+    found = tuple(part.strip() for part in text.split(",")) if text else ()
+    if len(set(found)) != len(found) or not all(found) or not all(name.isprintable() for name in found):
         raise BadInput(f"{option} {text}: different names with commas between them are needed")
-    return names
+    return found
 
 
 def import_model(wanted: Wanted, say=lambda text: None) -> dict:
@@ -101,8 +109,10 @@ def import_model(wanted: Wanted, say=lambda text: None) -> dict:
     there. Raises BadInput for a file that can't be a task, Mismatch where a built project's sides differ.
     """
     folders.check_free(wanted.folder)
+    folders.check_place(wanted.out)
     archive = archives.read(wanted.model)
-    check.check(archive.config, wanted.model)
+    described = check.check(archive.config, wanted.model).config
+    _require_counts(wanted, counts.inputs(described), counts.outputs(described))
     weights.check(archive.weights, wanted.model)
     if wanted.build:
         from flow.firmware import gate
@@ -196,11 +206,16 @@ def _interface(wanted: Wanted, shape: tuple[int, ...], n_out: int) -> tuple[tupl
         raise BadInput(
             f"{wanted.model}: the network has one output; a task tells at least two classes apart, by a logit each"
         )
-    for option, names, count in (("--features", wanted.features, n_in), ("--classes", wanted.classes, n_out)):
-        if names and len(names) != count:
-            raise BadInput(f"{option}: {len(names)} names; the network has {count}")
+    _require_counts(wanted, n_in, n_out)
     features = wanted.features or tuple(f"x{i}" for i in range(n_in))
     return features, wanted.classes or tuple(f"class{i}" for i in range(n_out))
+
+
+def _require_counts(wanted: Wanted, n_in: int | None, n_out: int | None) -> None:
+    """Raise BadInput where the names are not as many as the network's inputs and outputs, as far as those are known."""
+    for option, given, count in (("--features", wanted.features, n_in), ("--classes", wanted.classes, n_out)):
+        if given and count is not None and len(given) != count:
+            raise BadInput(f"{option}: {len(given)} names; the network has {count}")
 
 
 def _word_text(word: Fixed) -> str:

@@ -20,6 +20,14 @@ def check_free(folder: Path) -> None:
     """Raise BadInput where something is there already."""
     if folder.exists() or folder.is_symlink():
         raise BadInput(f"{folder}: it is there already, and an import overwrites nothing; name another folder with -o")
+    check_place(folder.parent)
+
+
+def check_place(folder: Path) -> None:
+    """Raise BadInput where `folder` can't be made: it, or what it would lie in, is a file."""
+    there = next((place for place in (folder, *folder.parents) if os.path.lexists(place)), None)
+    if there is not None and not there.is_dir():
+        raise BadInput(f"{folder}: {there} is no folder, so that nothing can be written below it; name another one")
 
 
 def begin(folder: Path) -> Path:

@@ -164,8 +164,8 @@ def _verify(context: Context, ground: Ground, item: Built, project: Path) -> dic
 
     def compute():
         from flow.firmware import gate
+        from flow.firmware.gate.comparison import require, vectors
         from flow.firmware.gate.corner_words import first_kernel
-        from flow.firmware.verify import require, vectors
 
         with context.stage("verifying", f"{item.design.digest} ({item.name})"):
             model = model_of(ground, item)

@@ -112,3 +112,26 @@ def test_features_may_stay_as_they_are():
     assert unscaled(constant, ("a", "b"), Fixed(8, 3), Path("x")).exponents == (0, 0)
     with pytest.raises(BadInput, match=r"data\.word: .* saturates 100\.00% of the values of feature a"):
         unscaled(constant * 100, ("a", "b"), Fixed(8, 3), Path("x"))
+
+
+@pytest.mark.parametrize(
+    "changes,message",
+    [
+        ({"offsets": ["a", 0.0]}, "offsets, value 1: 'a': a finite number is needed"),
+        ({"offsets": [0.0, float("inf")]}, "offsets, value 2: inf: a finite number"),
+        ({"offsets": [0.0]}, "offsets has 1 values, features 2"),
+        ({"offsets": None}, "offsets None: a list is needed"),
+        ({"exponents": [1, 1.5]}, "exponents, value 2: 1.5: a whole number from -1000 to 1000"),
+        ({"exponents": [10**9, 1]}, "exponents, value 1: 1000000000: a whole number"),
+        ({"features": [1, 1]}, "features, value 1: 1: the name of a feature"),
+        ({"features": "ab"}, "features 'ab': a list is needed"),
+        ({"features": ["a", "a"]}, "features: 'a' is there twice"),
+        ({"word": 8}, "word 8: a format is needed"),
+    ],
+)
+def test_json_that_is_no_scaling_is_named(changes, message):
+    scaling = InputScaling(("a", "b"), Fixed(8, 3), (1, -2), (0.5, 0.0))
+    assert InputScaling.from_json(scaling.to_json()) == scaling
+    with pytest.raises(BadInput) as caught:
+        InputScaling.from_json({**scaling.to_json(), **changes})
+    assert message in str(caught.value)

@@ -1,5 +1,8 @@
 """The release bundle: the same twice, unpacked with distrust, right on another machine, and silent about nothing."""
 
+import gzip
+import hashlib
+import importlib
 import io
 import json
 import os
@@ -9,16 +12,20 @@ import stat
 import subprocess
 import tarfile
 import zipfile
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from flow.cli import main
 from flow.errors import BadInput, Mismatch, Storage
 from flow.firmware import bundle
-from flow.firmware.bundle import archive, manifest, texts
+from flow.firmware.bundle import archive, check, manifest, texts
 from flow.firmware.emulator import Names
 from flow.firmware.settings import Backend, Target
+from flow.store import digest_of
 
+making = importlib.import_module("flow.firmware.bundle.export")  # the package has a function of that name
 TOOLS = ("g++", "make")
 
 
@@ -115,6 +122,145 @@ def test_an_archive_that_swells_is_refused(tmp_path, monkeypatch):
     (tmp_path / "in").mkdir()
     with pytest.raises(BadInput, match="more than 100000 bytes"):
         archive.unpack(tmp_path / "big.zip", tmp_path / "in")
+
+
+def headers(path, *members):
+    """A .tar.gz of members (name, type, content) as they are given."""
+    with gzip.open(path, "wb") as stream:
+        for name, kind, content in members:
+            member = tarfile.TarInfo(name)
+            member.type, member.size = kind, len(content)
+            stream.write(member.tobuf() + content + bytes(-len(content) % 512))
+    return path
+
+
+@pytest.mark.parametrize(
+    "kind, content, said",
+    [
+        (b"x", bytes(1 << 20), "header in it is longer"),
+        (b"L", b"a" * (1 << 20), "header in it is longer"),
+        (b"g", b"11 path=abc\n", "a PAX header for all files"),
+        (b"x", b"22 GNU.sparse.map=abc\n", "no whole archive|no plain file"),
+        (b"x", b"28 size=99999999999999999999\n", "no whole archive|bytes unpacked"),
+    ],
+)
+def test_headers_that_are_traps_are_refused_before_they_are_read(kind, content, said, tmp_path):
+    path = headers(tmp_path / "bomb.tar.gz", ("pax", kind, content), ("r/x", b"0", b"x"))
+    for call in (lambda: archive.unpack(path, tmp_path), lambda: bundle.verify(path)):
+        with pytest.raises(BadInput, match=f"bomb.tar.gz: .*({said})"):
+            call()
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_only_stored_and_deflated_members_are_read(method, tmp_path):
+    with zipfile.ZipFile(tmp_path / "x.zip", "w", method) as packed:
+        packed.writestr("r/x", "content")
+    with pytest.raises(BadInput, match="x.zip: 'r/x' is neither stored nor deflated"):
+        archive.unpack(tmp_path / "x.zip", tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar.gz"])
+def test_long_names_are_refused_by_the_bundles_own_name(kind, tmp_path):
+    path = tmp_path / f"long.{kind}"
+    if kind == "zip":
+        zipped(path, ("r/" + "n" * 300, 0))
+    else:
+        tarred(path, ("r/" + "n" * 300, tarfile.REGTYPE))
+    with pytest.raises(BadInput, match=f"long.{kind}: 'r/nnn"):
+        bundle.verify(path)
+
+
+def test_names_are_compared_before_anything_is_unpacked(tmp_path, monkeypatch):
+    folder = files(tmp_path / "bundle", **{"big.txt": "0" * 200_000})
+    manifest.write(folder, {})
+    files(folder, more="")
+    archive.write(folder, "r", tmp_path / "more.tar.gz")
+    monkeypatch.setattr(archive, "unpack", lambda *_: pytest.fail("unpacked"))
+    with pytest.raises(Mismatch, match="more is not in MANIFEST.json"):
+        bundle.verify(tmp_path / "more.tar.gz")
+
+
+GOOD = {"format": 1, "name": "jets", "version": "1", "output": {"bits": 9, "fraction": 4, "signed": True}}
+SOURCE = "emulator/flow_jets_1.cpp"
+
+
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ("[" * 100_000, "nested too deeply"),
+        ({"files": {"a\0b": ""}}, r"lists 'a\\x00b'"),
+        ({"files": {"../x": ""}}, "lists '../x'"),
+        ({"name": "../../x"}, "name '../../x'"),
+        ({"name": ["a"]}, "name .*a text is needed"),
+        ({"version": "2"}, "version '2': no emulator of that name"),
+        ({"version": 2}, "version '2': a text is needed"),
+        ({"output": {"bits": float("inf"), "fraction": 0, "signed": True}}, "output.bits inf"),
+        ({"output": {"bits": 10**9, "fraction": 0, "signed": True}}, "output.bits 1000000000: an integer from 1 to 64"),
+        ({"output": {"bits": 9, "fraction": 5000, "signed": True}}, "output.fraction 5000: an integer"),
+        ({"output": []}, "does not tell the type"),
+    ],
+)
+def test_manifests_that_can_not_be_used_are_told_with_their_key(text, said, tmp_path, monkeypatch):
+    monkeypatch.setattr(check, "_check_record", lambda *_: None)
+    content = text if isinstance(text, str) else json.dumps({**GOOD, "files": {SOURCE: digest_of_nothing()}, **text})
+    (tmp_path / SOURCE).parent.mkdir()
+    (tmp_path / SOURCE).touch()
+    (tmp_path / "MANIFEST.json").write_text(content)
+    with pytest.raises(BadInput, match=f"{tmp_path}: MANIFEST.json.*{said}"):
+        bundle.verify(tmp_path)
+
+
+def digest_of_nothing():
+    return hashlib.sha256(b"").hexdigest()
+
+
+def test_damaged_descriptions_and_unknown_sides_are_told(tmp_path):
+    for error in (KeyError("top"), TypeError("list"), RecursionError()):
+
+        def run(words, error=error):
+            raise error
+
+        with pytest.raises(BadInput, match="b.zip: project/hls/csim.json does not describe"):
+            check._guarded(run, "csim", tmp_path / "b.zip")(None)
+    for sides, said in ((("csim", "x"), "side 'x' is not known"), ((), "no side to run")):
+        with pytest.raises(BadInput, match=said):
+            bundle.verify(tmp_path, sides=sides)
+
+
+def test_a_record_of_another_target_or_of_edits_is_not_taken(tmp_path):
+    target = Target("xcvu13p-flga2577-2-e", 5.0)
+    source = SimpleNamespace(target=target, files=(("a", "1"),))
+    good = {
+        "pairs": [{"name": f"qkeras={side}"} for side in ("csim", "rtl")], "not_run": [], "equal": True,
+        "tolerance": 0, "sources": digest_of({"a": "1"}), "changed": [], "target": target.to_json(),
+    }  # fmt: skip
+    path = tmp_path / "equivalence.json"
+    for change, taken in (
+        ({}, True),
+        ({"target": Target("xcvu13p-flga2577-2-e", 2.5).to_json()}, False),
+        ({"changed": ["metadata.json differs"]}, False),
+        ({"sources": "0"}, False),
+    ):
+        path.write_text(json.dumps({**good, **change}))
+        assert (making._recorded(source, path, ("csim", "rtl")) is not None) is taken
+    path.write_text("[" * 100_000)
+    assert making._recorded(source, path, ("csim",)) is None
+
+
+def test_what_killed_exports_have_left_is_removed(tmp_path):
+    ended = subprocess.run(["sh", "-c", "echo $$"], check=True, capture_output=True, text=True).stdout.strip()
+    stays = [tmp_path / f"{making._scratch()}{os.getpid()}-x", tmp_path / f"{making._scratch()}x-y"]
+    for path in (tmp_path / f"{making._scratch()}{ended}-x", *stays):
+        path.mkdir()
+    making._sweep(tmp_path)
+    assert sorted(tmp_path.iterdir()) == sorted(stays)
+
+
+@pytest.mark.parametrize("change", [{"part": "x; exec ls"}, {"top": "[exec ls]"}, {"sources": ("a} b",)}])
+def test_nothing_reaches_tcl_that_could_be_more_than_a_name(change):
+    with pytest.raises(BadInput, match="of the project: letters, digits"):
+        texts.package_rtl(replace(FACTS, **change))
+    assert "[exec" not in texts.package_rtl(replace(FACTS, task="a [exec ls] }"))
 
 
 def test_the_manifest_names_what_is_not_as_exported(tmp_path):
@@ -250,8 +396,8 @@ def test_a_bundle_holds_everything_and_proves_itself(exported, tmp_path):
     for name in (
         "README.md", "Makefile", "page.html", "ip/package_rtl.tcl", "project/metadata.json", "project/Makefile",
         "project/LICENSES/README.md", "project/rtl/src/tiny_jets.v", "project/hls/firmware/tiny_jets.cpp",
-        "emulator/flow_tiny_jets_1_0.cpp", "emulator/flow_tiny_jets_1_0.h", "emulator/flow_tiny_jets_1_0.hpp",
-        "emulator/flow_tiny_jets_1_0.py", "equivalence.json", "project/vectors/inputs.txt",
+        "emulator/flow_tiny__jets_1_0.cpp", "emulator/flow_tiny__jets_1_0.h", "emulator/flow_tiny__jets_1_0.hpp",
+        "emulator/flow_tiny__jets_1_0.py", "equivalence.json", "project/vectors/inputs.txt",
     ):  # fmt: skip
         assert name in row["files"], name
     compared = {pair["name"]: pair for pair in record["pairs"]}
@@ -280,12 +426,12 @@ def test_a_bundle_is_verified_without_its_model(exported):
 @pytest.mark.slow
 def test_what_was_changed_is_named(exported, tmp_path):
     root = archive.unpack(exported[0], tmp_path)
-    source = root / "emulator" / "flow_tiny_jets_1_0.cpp"
+    source = root / "emulator" / "flow_tiny__jets_1_0.cpp"
     text = source.read_text()
     last = re.findall(r"kBias\d+\[\] = \{\n", text)[-1]
     source.write_text(text.replace(last, f"{last}1 + "))
     archive.write(root, root.name, tmp_path / "changed.zip")
-    with pytest.raises(Mismatch, match="emulator/flow_tiny_jets_1_0.cpp is not what was exported"):
+    with pytest.raises(Mismatch, match="emulator/flow_tiny__jets_1_0.cpp is not what was exported"):
         bundle.verify(tmp_path / "changed.zip")
     # With a manifest to go with it, the record speaks of another file; with another record, the vectors are wrong.
     row = json.loads((root / "MANIFEST.json").read_text())

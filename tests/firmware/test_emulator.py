@@ -56,6 +56,7 @@ def wrapped(values, form):
     return ((steps + half) % 2**form.width - half) * form.step
 
 
+@pytest.mark.slow
 def test_every_rounding_and_overflow_on_every_word(tmp_path):
     forms = [
         HlsType(width, integer, signed, rounding, overflow)
@@ -82,6 +83,7 @@ def test_every_rounding_and_overflow_on_every_word(tmp_path):
             assert np.array_equal(column, right[:, 0]), form
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale, fraction, bits", [(8, 3, 16), (2**12, 3, 32), (2**36, 30, 64)])
 def test_sums_in_lanes_of_every_width(scale, fraction, bits, tmp_path):
     layer = dense(1, scale=scale, fraction=fraction)
@@ -97,6 +99,7 @@ def test_sums_in_lanes_of_every_width(scale, fraction, bits, tmp_path):
         assert np.array_equal(library.predict(words, flags=machine), exact * step)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("output", [Output.ARGMAX, Output.SOFTMAX, Output.SIGMOID, Output.TANH])
 def test_outputs_behind_the_logits(output, tmp_path):
     layer = dense(2, n_out=4)
@@ -176,6 +179,7 @@ def test_the_same_network_gives_the_same_bytes(tmp_path):
     assert first == second and "libflow_net_1_0.so" in first
 
 
+@pytest.mark.slow
 def test_two_versions_in_one_process(tmp_path):
     words = every_word(WORD, 3)
     layers = {"1.0": dense(5), "1_0": dense(6)}
@@ -201,6 +205,7 @@ def test_two_versions_in_one_process(tmp_path):
     assert list(map(int, printed.split())) == both.tolist()
 
 
+@pytest.mark.slow
 def test_only_the_interface_is_visible(tmp_path):
     names = emulator.Names("net", "2.1")
     built([dense(7)], WORD, 3, tmp_path, names)
@@ -218,6 +223,7 @@ def test_plain_c_reads_the_header(tmp_path):
     subprocess.run(["gcc", "-std=c99", "-Wall", "-Wextra", "-Werror", "-c", "use.c"], cwd=tmp_path, check=True)
 
 
+@pytest.mark.slow
 def test_without_vector_extensions(tmp_path):
     layer = dense(9, n_out=4)
     stages = [
@@ -240,6 +246,12 @@ def test_versions_that_are_no_symbols_are_refused(version):
 def test_versions_have_symbols_of_their_own():
     versions = ["1.10", "1_10", "1.1.0", "11.0", "110", "1.1_0"]
     assert len({emulator.Names("net", version).prefix for version in versions}) == len(versions)
+
+
+def test_names_and_versions_are_told_apart():
+    names = [("a", "b.c"), ("a_b", "c"), ("a", "b_c"), ("a_", "b.c"), ("a__b", "c"), ("a_b", "c.d"), ("a", "b.c.d")]
+    assert len({emulator.Names(*pair).prefix for pair in names}) == len(names)
+    assert emulator.Names("jets", "1.0").prefix == "flow_jets_1_0"
 
 
 def test_a_missing_compiler_is_told(tmp_path, monkeypatch):

@@ -31,7 +31,8 @@ from tests.networks import NETWORKS
 pytest.importorskip("hls4ml")
 pytest.importorskip("qkeras")
 
-from flow.firmware import hls, hls4ml_qkeras, precision, verify
+from flow.firmware import hls, hls4ml_qkeras, precision
+from flow.firmware.gate import comparison
 from flow.train import qkeras_model
 
 TARGET = Target("xcvu13p-flga2577-2-e", 5.0)
@@ -76,14 +77,14 @@ def test_types_hold_what_every_network_computes_and_projects_are_written(name, t
 
 def gate(model, word, words, folder):
     types = hls4ml_qkeras.result_types(model, word)
-    return verify.compare(qkeras_model.reference(model, words), [verify.csim_side(folder)], words, types)
+    return comparison.compare(qkeras_model.reference(model, words), [comparison.csim_side(folder)], words, types)
 
 
 def exact(model, word, words, folder, **options):
     """Write and simulate a project; every layer that it shows must be what QKeras gives."""
     hls.write(model, word, folder, "tiny", replace(TARGET, **options))
     result = gate(model, word, words, folder)
-    verify.require(result)
+    comparison.require(result)
     assert result.pairs[0].layers == layer_names(model)
 
 
@@ -202,7 +203,7 @@ def test_scales_of_channels_in_convolutions_and_logits_that_are_reshaped(tmp_pat
     )
     model, word, words = example(topology, design, seed=7)
     hls.write(model, word, tmp_path / "hls", "tiny", TARGET)
-    verify.require(gate(model, word, words, tmp_path / "hls"))
+    comparison.require(gate(model, word, words, tmp_path / "hls"))
 
 
 def test_depthwise_convolutions_need_the_strategy_latency(tmp_path):

@@ -130,6 +130,7 @@ def test_a_dense_layer_has_its_share_of_multipliers(factor):
     assert used / len(link.live) * made.copies >= products > 0
 
 
+@pytest.mark.slow
 def test_a_convolution_has_its_share_of_copies(models, tmp_path):
     model, word, _ = models("conv2d normalized")  # 4 positions
     for factor, copies in ((2, 2), (3, 2), (4, 1)):

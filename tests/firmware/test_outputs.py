@@ -88,6 +88,7 @@ def test_references_of_hand():
     assert np.array_equal(outputs.reference(Output.LOGITS, logits), logits)
 
 
+@pytest.mark.slow
 def test_what_no_table_gives_is_refused_with_what_fits():
     with pytest.raises(
         BadInput, match=r"softmax: an accuracy of 1e-06 .* smallest power of two that fits is 0\.000\d+"

@@ -24,7 +24,8 @@ from weights import example_weights
 
 from flow.data.scaling import InputScaling
 from flow.design import Design
-from flow.firmware import hls, outputs, verify
+from flow.firmware import hls, outputs
+from flow.firmware.gate import comparison
 from flow.firmware.settings import Output, Target
 from flow.formats import Fixed
 from flow.topology import Topology
@@ -60,7 +61,6 @@ def test_all_parts_are_there(built):
         "rtl/tb/tiny_jets_tb.v",
         "rtl/PORTS.md",
         "LICENSES/README.md",
-        "SHA256SUMS",
         "model.keras",
         "design.json",
         "scaling.json",
@@ -71,6 +71,7 @@ def test_all_parts_are_there(built):
         assert name in names
     metadata = json.loads((built / "metadata.json").read_text())
     assert metadata["files"] == project.digests(built)
+    assert (built / "SHA256SUMS").read_text() == project.sums(built, metadata["files"])
     assert Target.from_json(metadata["target"]) == TARGET and metadata["versions"]["g++"]
     assert metadata["provenance"]["seed"] == 1 and metadata["latency_cycles"] > 0 and metadata["versions"]["hls4ml"]
     assert Design.from_json(json.loads((built / "design.json").read_text())) == DESIGN
@@ -80,13 +81,19 @@ def test_all_parts_are_there(built):
 def test_readme_tells_the_interface(built):
     text = (built / "README.md").read_text()
     assert "| 0 | pt | 0.25 | 0.0625 | 0.5 |" in text and "ap_fixed<10,4>" in text and "clock cycle" in text
-    assert str(built.parent) not in text
+    assert str(built.parent) not in text and "a module a pipeline stage" in text
 
 
 def test_vectors_are_integer_words(built):
     words = np.loadtxt(built / "vectors" / "inputs.txt", dtype=int)
     logits = np.loadtxt(built / "vectors" / "logits.txt", dtype=int)
     assert words.min() == -512 and words.max() == 511 and len(words) == len(logits)
+
+
+@pytest.mark.slow
+def test_the_simulation_answers_what_the_vectors_expect(built):
+    words = np.loadtxt(built / "vectors" / "inputs.txt", dtype=int)
+    logits = np.loadtxt(built / "vectors" / "logits.txt", dtype=int)
     output = json.loads((built / "hls" / "csim.json").read_text())["output_type"]
     width, integer = (int(x) for x in output.split("<")[1].rstrip(">").split(","))
     simulated = hls.simulate(built / "hls", words * SCALING.word.step, layers=False)["logits"]
@@ -211,6 +218,25 @@ def test_incomplete_builds(built, tmp_path):
         shutil.copytree(built, folder)
         (folder / spoil).write_text("{}")
         assert not project.is_complete(folder)
+    shutil.copytree(built, tmp_path / "edited")
+    metadata = tmp_path / "edited" / "metadata.json"
+    metadata.write_text(metadata.read_text().replace('"clock_ns": ', '"clock_ns": 1', 1))
+    assert not project.is_complete(tmp_path / "edited")
+    shutil.copytree(built, tmp_path / "killed")
+    (tmp_path / "killed" / "SHA256SUMS").unlink()
+    assert not project.is_complete(tmp_path / "killed")
+
+
+def test_a_build_that_can_not_be_put_in_place_leaves_the_old_one(tmp_path):
+    final, new = tmp_path / "digest", tmp_path / ".digest.1"
+    final.mkdir()
+    (final / "old").touch()
+    with pytest.raises(FileNotFoundError):
+        project._put_in_place(new, final)
+    assert (final / "old").exists() and [*tmp_path.iterdir()] == [final]
+    final.rename(tmp_path / ".digest.1.old")  # killed between the two
+    project._restore(final)
+    assert (final / "old").exists() and [*tmp_path.iterdir()] == [final]
 
 
 def test_failed_build_leaves_nothing(tmp_path):
@@ -227,11 +253,12 @@ def test_top_names():
         project.top_name("5jets")
 
 
+@pytest.mark.slow
 def test_a_network_of_images_is_built_with_its_test_vectors(tmp_path):
     topology = NETWORKS["residual"]
     design, scaling = example_design(topology, kernels=(Fixed(4, 0),)), example_scaling(topology)
     model = qkeras_model.build(topology, design, scaling, example_weights(topology))
-    words = verify.vectors(scaling, example_words(topology, scaling, 20), 20, 2, design.input)
+    words = comparison.vectors(scaling, example_words(topology, scaling, 20), 20, 2, design.input)
     logits = qkeras_model.reference(model, words)[topology.output]
     built = project.build(
         model, design, scaling, topology, "images", TARGET, tmp_path, {"seed": 1}, words=words, logits=logits

@@ -93,6 +93,7 @@ def test_activations_of_layers_and_folded_normalizations():
     require_exact(model_of(*activated()), words_of())
 
 
+@pytest.mark.slow
 def test_activations_of_convolutions_and_folded_normalizations():
     require_exact(model_of(*convolved(), n_in=18), words_of(18))
 

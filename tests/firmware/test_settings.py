@@ -32,12 +32,41 @@ def test_reuse_of_a_layer():
         ({"fifo_depth": 0}, "fifo_depth 0"),
         ({"cycles": -1}, "cycles -1"),
         ({"accuracy": 0.0}, "accuracy 0.0"),
+        ({"accuracy": "small"}, "accuracy 'small': between 0 and 1"),
+        ({"accuracy": float("nan")}, "accuracy nan"),
+        ({"part": ""}, "part '': letters, digits and - _ . are allowed"),
+        ({"part": "x; exec rm"}, "part 'x; exec rm'"),
+        ({"part": "x\n"}, "part 'x\\n'"),
+        ({"part": ["x"]}, "part ['x']"),
+        ({"clock_ns": "x"}, "clock_ns 'x': a number above 0 is needed"),
+        ({"clock_ns": -1}, "clock_ns -1"),
+        ({"clock_ns": float("nan")}, "clock_ns nan"),
+        ({"clock_ns": float("inf")}, "clock_ns inf"),
+        ({"clock_ns": True}, "clock_ns True"),
+        ({"backend": ["Vitis"]}, "backend ['Vitis'] is not supported"),
+        ({"reuse_factor": True}, "reuse factor True"),
+        ({"reuse": ((1, 2),)}, "reuse: layer 1"),
+        ({"cycles": "9"}, "cycles '9'"),
     ],
 )
 def test_what_is_not_allowed(changes, said):
     with pytest.raises(BadInput) as caught:
-        Target("xcvu9p", 5.0, **changes)
+        Target(**{"part": "xcvu9p", "clock_ns": 5.0, **changes})
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "row, said",
+    [
+        (None, "target None: an object with the keys part, clock_ns"),
+        ([1], r"target \[1\]: an object"),
+        ({"part": "xcvu9p"}, "'clock_ns' is missing"),
+        ({"part": "xcvu9p", "clock_ns": 5, "reuse": [1]}, r"reuse \[1\]: an object"),
+    ],
+)
+def test_json_that_is_no_target(row, said):
+    with pytest.raises(BadInput, match=said):
+        Target.from_json(row)
 
 
 def test_an_unknown_key_is_told():

@@ -36,7 +36,7 @@ def elsewhere(tmp_path, monkeypatch):
 def refused(path: Path, capsys, *arguments: str) -> str:
     """The one line in which the command refuses a file."""
     capsys.readouterr()
-    status = main(["import", str(path), "-o", "task", *arguments])
+    status = main(["import", str(path), "-o", "made", *arguments])
     said = capsys.readouterr()
     assert status == 2 and said.out == ""
     lines = [line for line in said.err.splitlines() if line.startswith("flow: ")]
@@ -333,6 +333,15 @@ def test_weights_that_are_no_hdf5(content, tmp_path, capsys):
         (["--data", "none.npz"], "--data none.npz: no such file"),
         (["--classes", "a,a"], "different names"),
         (["-o", "../a b"], "letters, digits and _"),
+        (["-o", "../double"], "task 'double': the name is a word of C++"),
+        (["-o", "../std"], "task 'std': the generated sources use the name"),
+        (["-o", "../always"], "task 'always': the name is a word of Verilog"),
+        (["-o", "../model.keras/made"], "model.keras is no folder"),
+        (["--out", "../model.keras/built"], "model.keras is no folder"),
+        (["--word", "quantized_bits(8,99999999999)"], "-64 to 64 integer bits"),
+        (["--word", "quantized_bits(54,4)"], "2 to 32 bits"),
+        (["--classes", "a,b,c,d,e,f,g"], "--classes: 7 names; the network has"),
+        (["--features", "a"], "--features: 1 names; the network has"),
     ],
 )
 def test_options_that_can_not_be_used(arguments, expected, tmp_path, capsys):
@@ -349,7 +358,7 @@ def test_a_task_is_never_overwritten(tmp_path, capsys):
 def test_files_are_refused_before_tensorflow_is_there(tmp_path):
     path = write(tmp_path / "model.keras", sequential(layer("Lambda", function=LAMBDA)))
     code = (
-        "import sys\nfrom flow.cli import main\nstatus = main(['import', sys.argv[1], '-o', 'task'])\n"
+        "import sys\nfrom flow.cli import main\nstatus = main(['import', sys.argv[1], '-o', 'made'])\n"
         "assert status == 2 and not {'tensorflow', 'keras', 'qkeras'} & set(sys.modules)"
     )
     command = [sys.executable, "-c", code, str(path)]

@@ -329,6 +329,7 @@ def test_weights_of_other_shapes_are_refused(tmp_path):
         imported_file(write(tmp_path / "net.keras", sequential(dense()), content), tmp_path / "net")
 
 
+@pytest.mark.slow
 def test_the_same_file_gives_the_same_bytes_and_keeps_the_file(tmp_path):
     model = QUANTIZED["folded"]()
     imported(model, tmp_path, features=",".join(f"pixel {i}" for i in range(50)), classes="b,c,light")

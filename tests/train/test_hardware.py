@@ -96,7 +96,7 @@ REFUSED = {
     "quantized_bits(4,0,alpha='auto')": lambda: qkeras.quantized_bits(4, 0, alpha="auto"),
     "quantized_bits(4,0,alpha=0.3)": lambda: qkeras.quantized_bits(4, 0, alpha=0.3),
     "a scale for each channel": lambda: qkeras.ternary(alpha=np.array([1.0, 2.0])),
-    "quantized_linear": lambda: qkeras.quantized_linear(4, 0),
+    "quantized_linear": lambda: qkeras.quantized_linear(1, 0),
     "bernoulli": lambda: qkeras.bernoulli(),
     "negative_slope": lambda: qkeras.quantized_relu(4, 0, negative_slope=0.25),
     "use_sigmoid": lambda: qkeras.quantized_relu(4, 0, use_sigmoid=1),

@@ -14,12 +14,12 @@ from flow.firmware import emulator, project
 from flow.firmware.bundle import manifest, texts
 from flow.firmware.emulator.names import Names
 from flow.firmware.gate import reading
+from flow.firmware.gate.comparison import Equivalence, Pair, Side, compare, require
 from flow.firmware.gate.reading import Project
 from flow.firmware.hls import csim_unavailable
 from flow.firmware.precision import types
 from flow.firmware.settings import Language
 from flow.firmware.simulate import describe
-from flow.firmware.verify import Equivalence, Pair, Side, compare, require
 from flow.synth import parse
 
 RECORD, PAGE = "equivalence.json", "page.html"
@@ -138,11 +138,18 @@ def _compared(source: Project, model, library) -> Pair:
 
 
 def _facts(folder: Path, source: Project, names: Names, made: emulator.Program, page: Path | None) -> texts.Facts:
-    described = describe(source.folder / "rtl")
-    language = Language(described.get("language", Language.VERILOG))
-    listed = described.get("files", {}).get(str(language))
-    sources = listed or sorted(f"src/{path.name}" for path in (source.folder / "rtl" / "src").glob("*.v"))
-    wrapper = described.get("wrapper")
+    try:
+        described = describe(source.folder / "rtl")
+        language = Language(described.get("language", Language.VERILOG))
+        listed = described.get("files", {}).get(str(language))
+        sources = listed or sorted(f"src/{path.name}" for path in (source.folder / "rtl" / "src").glob("*.v"))
+        wrapper = described.get("wrapper")
+        top = wrapper or described["top"]
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        said = f"{type(error).__name__}: {error}"
+        raise BadInput(
+            f"{source.folder / 'rtl' / 'rtl.json'}: does not describe the sources beside it: {said}"
+        ) from None
     return texts.Facts(
         task=source.task,
         digest=source.design.digest,
@@ -155,7 +162,7 @@ def _facts(folder: Path, source: Project, names: Names, made: emulator.Program, 
         n_in=made.n_in,
         n_out=made.n_out,
         expected=Path(source.expected_name).name,
-        top=wrapper or described["top"],
+        top=top,
         ports=("clk", "rst") if wrapper else ("clk",),
         sources=tuple(sources),
         vhdl=language is Language.VHDL,

@@ -2,6 +2,8 @@
 
 import json
 import os
+import platform
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -33,9 +35,10 @@ def export(
     if shutil.which("g++") is None:
         raise BadInput("g++ was not found: it compiles the emulator; install it (Debian: apt install g++)")
     source = contents.read_built(folder)
-    names = emulator_names.Names(top_name(source.task), version or source.design.digest)
+    names = emulator_names.Names(top_name(source.task), source.design.digest if version is None else version)
     record = _verified(source, say)
-    with tempfile.TemporaryDirectory(prefix=".export-", dir=file.parent) as scratch:
+    _sweep(file.parent)
+    with tempfile.TemporaryDirectory(prefix=f"{_scratch()}{os.getpid()}-", dir=file.parent) as scratch:
         made = Path(scratch, "bundle")
         made.mkdir()
         facts = contents.fill(made, source, names, record, page)
@@ -49,6 +52,25 @@ def export(
     return file
 
 
+def _scratch() -> str:
+    """What the names of this machine's unfinished exports begin with; a process's number follows."""
+    return f".export-{re.sub('[^A-Za-z0-9]', '', platform.node())}-"
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what exports that were killed have left."""
+    for left in folder.glob(f"{_scratch()}*"):
+        number = left.name.removeprefix(_scratch()).split("-")[0]
+        if not number.isdecimal() or not left.is_dir() or left.is_symlink():
+            continue
+        try:
+            os.kill(int(number), 0)
+        except ProcessLookupError:
+            shutil.rmtree(left, ignore_errors=True)
+        except (OSError, OverflowError):
+            continue
+
+
 def _check_place(file: Path) -> None:
     if file.is_dir():
         raise BadInput(f"{file}: is a folder; a file's name is needed")
@@ -60,14 +82,15 @@ def _check_place(file: Path) -> None:
 
 def _verified(source: Project, say: Say) -> dict:
     """The gate's record of the project as it lies there: the one beside it where that is of these very files."""
-    from flow.firmware import gate, verify
+    from flow.firmware import gate
+    from flow.firmware.gate import comparison
 
     recorded = _recorded(source, source.folder / gate.RECORD, gate.SIDES)
     if recorded is not None:
         return recorded
     say("verifying the project (the equivalence gate)")
     found = gate.verify(source.folder, say=say)
-    verify.require(found)
+    comparison.require(found)
     return found.to_json()
 
 
@@ -79,8 +102,9 @@ def _recorded(source: Project, path: Path, sides: Sequence[str]) -> dict | None:
         not_run = {
             side["side"] for side in row["not_run"] if csim_unavailable(source.target) and side["side"] == "csim"
         }
-        same = row["sources"] == digest_of(dict(source.files))
+        same = row["sources"] == digest_of(dict(source.files)) and row["changed"] == []
+        same = same and row["target"] == json.loads(json.dumps(source.target.to_json()))
         whole = set(sides) <= compared | not_run
         return row if row["equal"] is True and row["tolerance"] == 0 and same and whole else None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None

@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 
+from flow.errors import BadInput
 from flow.firmware.emulator.names import Names
 from flow.firmware.settings import Backend
 
@@ -129,9 +130,10 @@ clean:
 
 def package_rtl(facts: Facts) -> str:
     """The Tcl script that makes an IP of the Verilog; run in ``ip/``, it leaves ``ip/rtl``."""
-    clock, *reset = facts.ports
-    sources = "\n".join(f"    {source}" for source in facts.sources)
+    clock, *reset = (_plain(port, "a port") for port in facts.ports)
+    sources = "\n".join(f"    {{{_plain(source, 'a source')}}}" for source in facts.sources)
     version = match[0] if (match := re.match(r"\d+\.\d+", facts.names.version)) else "1.0"
+    task = re.sub(r"[^A-Za-z0-9_. -]", "_", facts.task)
     resets = ""
     if reset:
         resets = f"""ipx::infer_bus_interface {reset[0]} xilinx.com:signal:reset_rtl:1.0 $core
@@ -145,14 +147,14 @@ set here [file normalize [file dirname [info script]]]
 set source [file join $here .. project rtl]
 set vendor [expr {{$argc > 0 ? [lindex $argv 0] : "user.org"}}]
 
-create_project -force work [file join $here work] -part {facts.part}
+create_project -force work [file join $here work] -part {{{_plain(facts.part, "the part")}}}
 foreach name {{
 {sources}
 }} {{
     add_files [file join $source $name]
 }}
 {"set_property file_type {VHDL 2008} [get_files *.vhd]" if facts.vhdl else ""}
-set_property top {facts.top} [current_fileset]
+set_property top {{{_plain(facts.top, "the top module")}}} [current_fileset]
 update_compile_order -fileset sources_1
 
 ipx::package_project -root_dir [file join $here rtl] -vendor $vendor -library trigger -taxonomy /UserIP \\
@@ -160,8 +162,8 @@ ipx::package_project -root_dir [file join $here rtl] -vendor $vendor -library tr
 set core [ipx::current_core]
 set_property name {facts.names.prefix} $core
 set_property version {version} $core
-set_property display_name {{{facts.task} {facts.names.version}}} $core
-set_property description {{{facts.task}, design {facts.digest}}} $core
+set_property display_name {{{task} {facts.names.version}}} $core
+set_property description {{{task}, design {_plain(facts.digest, "the digest")}}} $core
 
 ipx::infer_bus_interface {clock} xilinx.com:signal:clock_rtl:1.0 $core
 set frequency [ipx::add_bus_parameter FREQ_HZ [ipx::get_bus_interfaces {clock} -of_objects $core]]
@@ -173,6 +175,13 @@ ipx::update_checksums $core
 ipx::check_integrity $core
 ipx::save_core $core
 """
+
+
+def _plain(text: str, what: str) -> str:
+    """A name for Tcl, unless Tcl could read more than a name in it."""
+    if not isinstance(text, str) or not re.fullmatch(r"[A-Za-z0-9_./-]+", text) or ".." in text:
+        raise BadInput(f"{what} {text!r} of the project: letters, digits and any of _ . / - are allowed")
+    return text
 
 
 def _hls_ip_line(facts: Facts) -> str:

@@ -25,8 +25,9 @@ class Names:
 
     @property
     def prefix(self) -> str:
-        # Told apart, or 1.10 and 1_10 would share their symbols.
-        return f"flow_{self.name}_{self.version.replace('_', '__').replace('.', '_')}"
+        # Every '_' of its own is doubled, so that the first odd run of them ends the name: no two share their symbols.
+        name, version = (text.replace("_", "__") for text in (self.name, self.version))
+        return f"flow_{name}_{version.replace('.', '_')}"
 
     @property
     def library(self) -> str:

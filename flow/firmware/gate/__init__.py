@@ -12,20 +12,20 @@ from pathlib import Path
 import numpy as np
 
 from flow.errors import BadInput
-from flow.firmware.gate import corner_words, reading
+from flow.firmware.gate import comparison, corner_words, reading
 from flow.firmware.gate.reading import Project
 from flow.firmware.gate.sides import Side, csim_side, rtl_side, traced_side
 from flow.firmware.gate.stimuli import vectors
 from flow.firmware.gate.tools import SIDES, check_tools, versions
 from flow.firmware.settings import Language, Output, Target
-from flow.firmware.verify import Equivalence, NotRun, Rule, compare, merged
 from flow.formats import Fixed
 from flow.process import in_parallel
 from flow.store import digest_of, write_json
 
-__all__ = ["RECORD", "SIDES", "check_tools", "compare_project", "verify"]
+__all__ = ["RECORD", "SIDES", "check_options", "check_tools", "compare_project", "verify"]
 
 RECORD = "equivalence.json"
+MOST_RANDOM = 10_000_000  # more would not fit the memory
 _POOL = 4000  # random words among which corners of the deeper layers are looked for
 
 Say = Callable[[str], None]
@@ -40,18 +40,22 @@ def verify(
     tolerance: float = 0.0,
     sides: Sequence[str] = SIDES,
     say: Say = lambda line: None,
-) -> Equivalence:
+) -> comparison.Equivalence:
     """Put a built project through the gate and leave the record in its `equivalence.json`.
 
     Vectors: corners, the project's own events and those of the file `events` (integer words), `random` words on the
-    grid drawn with `seed`. A difference does not raise: `flow.firmware.verify.require` does. `say` is told what
+    grid drawn with `seed`. A difference does not raise: `flow.firmware.gate.comparison.require` does. `say` is told what
     differs from the build before work starts. Raises BadInput for what is no project, for events off the grid and
     where a tool is missing, ToolFailed where one fails.
     """
+    check_options(random, seed, tolerance, sides)
     project = reading.read(Path(path))
     for line in project.changed:
         say(line)
-    _check_settings(project.target, random, tolerance, sides)
+    if tolerance and project.target.output is Output.ARGMAX:
+        raise BadInput("tolerance: the output of this project is an index (argmax), which is exact or wrong")
+    if (project.folder / RECORD).is_dir():
+        raise BadInput(f"{project.folder / RECORD} is a folder: the gate's record is written there")
     check_tools(sides, project.target)
     given = [reading.words_of(events, project.scaling)] if events is not None else []
     model = project.model()
@@ -88,7 +92,7 @@ def compare_project(
     sides: Sequence[str] = SIDES,
     tolerance: float = 0.0,
     traced=None,
-) -> Equivalence:
+) -> comparison.Equivalence:
     """Compare a project's sides with its QKeras `model` on words (n, n_in); the RTL on `rtl_words` where given.
 
     Hidden layers are compared to the last bit, and the outputs too, but for those that tables give (within
@@ -106,19 +110,19 @@ def compare_project(
     full = _reference(model, words, target)
     deviation = qkeras_model.float32_deviation(model, words, full[model.layers[-1].name])
 
-    def compared(names: Sequence[str], given: np.ndarray) -> Equivalence:
+    def compared(names: Sequence[str], given: np.ndarray) -> comparison.Equivalence:
         chosen = [found[name] for name in names if name in found]
         if not chosen:
-            return Equivalence(())
+            return comparison.Equivalence(())
         expected = full if given is words else _reference(model, given, target)
-        return compare(expected, chosen, given, types, rule=rule)
+        return comparison.compare(expected, chosen, given, types, rule=rule)
 
     # Both parts wait for programs most of the time.
     jobs = [lambda: compared(("csim", "traced"), words), lambda: compared(("rtl",), rtl_words)]
     parts = in_parallel(jobs, 2)
     if not target.output.exact and tolerance == 0:
         parts.append(_among_themselves(found, last, {"csim": words, "rtl": rtl_words}, types))
-    return merged(
+    return comparison.merged(
         parts,
         float32_deviation=deviation,
         tolerance=tolerance,
@@ -127,18 +131,23 @@ def compare_project(
     )
 
 
-def _check_settings(target: Target, random: int, tolerance: float, sides: Sequence[str]) -> None:
+def check_options(
+    random: int = 0, seed: int = 0, tolerance: float = 0.0, sides: Sequence[str] = SIDES, known: Sequence[str] = SIDES
+) -> None:
+    """Raise BadInput for options of the gate that make no sense for any project; `known` are the sides there are."""
     if random < 0:
         raise BadInput(f"{random} random vectors: 0 or more")
+    if random > MOST_RANDOM:
+        raise BadInput(f"{random} random vectors: {MOST_RANDOM:,} at most")
+    if seed < 0:
+        raise BadInput(f"seed {seed}: 0 or more")
     if not 0 <= tolerance < float("inf"):
         raise BadInput(f"tolerance {tolerance!r}: 0 or more, in the unit of the outputs")
-    if tolerance and target.output is Output.ARGMAX:
-        raise BadInput("tolerance: the output of this project is an index (argmax), which is exact or wrong")
+    if not any(sides):
+        raise BadInput(f"no side to compare; choose some of {', '.join(known)}")
     for side in sides:
-        if side not in SIDES:
-            raise BadInput(f"side {side!r} is not known; known: {', '.join(SIDES)}")
-    if not sides:
-        raise BadInput(f"no side to compare; choose some of {', '.join(SIDES)}")
+        if side not in known:
+            raise BadInput(f"side {side!r} is not known; known: {', '.join(known)}")
 
 
 def _vectors(project: Project, model, real: np.ndarray, random: int, seed: int) -> tuple[np.ndarray, dict[str, int]]:
@@ -156,8 +165,8 @@ def _vectors(project: Project, model, real: np.ndarray, random: int, seed: int) 
     return words, {"corners": len(corners), "deep_corners": len(deep), "events": len(real), "random": random}
 
 
-def _rule(target: Target, tolerance: float) -> Rule:
-    return Rule(max(tolerance, 0.0 if target.output.exact else target.accuracy), hidden=tolerance == 0)
+def _rule(target: Target, tolerance: float) -> comparison.Rule:
+    return comparison.Rule(max(tolerance, 0.0 if target.output.exact else target.accuracy), hidden=tolerance == 0)
 
 
 def _said(target: Target, tolerance: float) -> str:
@@ -190,7 +199,7 @@ def _reference(model, words: np.ndarray, target: Target) -> dict[str, np.ndarray
 
 def _sides(
     folder: Path, model, word: Fixed, target: Target, names: Sequence[str], traced
-) -> tuple[dict[str, Side], tuple[NotRun, ...]]:
+) -> tuple[dict[str, Side], tuple[comparison.NotRun, ...]]:
     """The sides to run, by name in the gate's order, and those that are not, with the reason."""
     from flow.firmware import hls
 
@@ -200,7 +209,7 @@ def _sides(
         if name not in names:
             reason = "left out as asked"
         if reason is not None:
-            not_run.append(NotRun(name, reason))
+            not_run.append(comparison.NotRun(name, reason))
         elif name == "csim":
             found[name] = csim_side(folder / "hls")
         elif name == "traced":
@@ -209,11 +218,15 @@ def _sides(
             hidden = target.output is not Output.LOGITS
             found[name] = rtl_side(folder / "rtl", _output_name(model, target), hidden)
     if target.language is Language.VHDL:
-        not_run.append(NotRun("vhdl", "no simulator for VHDL here: side rtl runs the Verilog of the same netlist"))
+        not_run.append(
+            comparison.NotRun("vhdl", "no simulator for VHDL here: side rtl runs the Verilog of the same netlist")
+        )
     return found, tuple(not_run)
 
 
-def _among_themselves(found: Mapping[str, Side], last: str, words: Mapping[str, np.ndarray], types) -> Equivalence:
+def _among_themselves(
+    found: Mapping[str, Side], last: str, words: Mapping[str, np.ndarray], types
+) -> comparison.Equivalence:
     """Table outputs of the sides against the traced arithmetic's (the first side's where that didn't run)."""
     base = "traced" if "traced" in found else next(iter(found), "")
     parts = []
@@ -221,8 +234,8 @@ def _among_themselves(found: Mapping[str, Side], last: str, words: Mapping[str, 
         if name in found and name != base:
             expected = {last: found[base].run(words[name])[last]}
             side = Side(name, lambda given, name=name: {last: found[name].run(given)[last]})
-            parts.append(compare(expected, [side], words[name], types, against=base))
-    return merged(parts)
+            parts.append(comparison.compare(expected, [side], words[name], types, against=base))
+    return comparison.merged(parts)
 
 
 def _traced(model, word: Fixed, target: Target):
@@ -231,13 +244,15 @@ def _traced(model, word: Fixed, target: Target):
     return rtl.trace(model, word, target)
 
 
-def _shipped(project: Project, model, words: np.ndarray, outputs: np.ndarray, tolerance: float, traced) -> Equivalence:
+def _shipped(
+    project: Project, model, words: np.ndarray, outputs: np.ndarray, tolerance: float, traced
+) -> comparison.Equivalence:
     """The expectations that travel with the project, against QKeras; those of tables against the `traced` too."""
     target, types = project.target, project.types(model)
     reference = _reference(model, words, target)
     last = [*reference][-1]
     side = Side(project.expected_name, lambda given: {last: outputs})
-    parts = [compare({last: reference[last]}, [side], words, types, rule=_rule(target, tolerance))]
+    parts = [comparison.compare({last: reference[last]}, [side], words, types, rule=_rule(target, tolerance))]
     if traced is not None and not target.output.exact and tolerance == 0:
-        parts.append(compare({last: traced.run(words)[last]}, [side], words, types, against="traced"))
-    return merged(parts)
+        parts.append(comparison.compare({last: traced.run(words)[last]}, [side], words, types, against="traced"))
+    return comparison.merged(parts)

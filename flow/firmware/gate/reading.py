@@ -1,11 +1,11 @@
 """A built project as the equivalence gate reads it: from its folder alone, every file of it checked."""
 
-import hashlib
 import json
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -15,8 +15,13 @@ from flow.design import Design
 from flow.errors import BadInput
 from flow.firmware.precision import HlsType, word_type
 from flow.firmware.settings import Output, Target
+from flow.store import file_digest
 
 METADATA = "metadata.json"
+SUMS = "SHA256SUMS"
+# Where a file more is compiled, or may be: folder -> whether those below it count too.
+_COMPILED = {"hls": False, "hls/firmware": True, "hls/src": True, "hls/standin": True, "rtl/src": True}
+_LEFT_BY_TOOLS = ("csim-*", "csim", "*.log", "*.jou", "*.str", "*.o", ".*")
 _WORD = re.compile(r"[+-]?[0-9]{1,30}")
 
 
@@ -60,7 +65,8 @@ class Project:
         """The words (n, n_in) and the expected outputs (n, n_out) that travel with the project."""
         words = words_of(self.folder / "vectors" / "inputs.txt", self.scaling)
         path, form = self.folder / self.expected_name, [*self.types(model).values()][-1]
-        outputs = _numbers(path, None, form) * form.step
+        width = 1 if self.target.output is Output.ARGMAX else math.prod(model.output_shape[1:])
+        outputs = _numbers(path, width, form) * form.step
         if len(outputs) != len(words):
             raise BadInput(f"{path} has {len(outputs)} lines, inputs.txt {len(words)}: one for each vector is needed")
         return words, outputs
@@ -69,21 +75,48 @@ class Project:
 def read(folder: Path) -> Project:
     """Raises BadInput, naming the file, where `folder` is no project or a file that tells what it is can't be read."""
     if not folder.is_dir():
-        raise BadInput(f"{folder}: no such project; a folder that `flow convert` has built is needed")
+        raise BadInput(f"{folder}: no such project; {_NEEDED}")
     if not (folder / METADATA).is_file():
-        raise BadInput(f"{folder}: no project, it has no {METADATA}; a folder that `flow convert` has built is needed")
-    metadata = _read(folder / METADATA, dict)
-    recorded = _part(folder / METADATA, lambda: {str(k): str(v) for k, v in metadata["files"].items()})
+        raise BadInput(f"{folder}: no project, it has no {METADATA}; {_NEEDED}")
+    metadata = _read(folder / METADATA, _object)
+    recorded = _part(folder / METADATA, lambda: _recorded(metadata["files"]))
     files, changed = _compared(folder, recorded)
     return Project(
         folder=folder,
-        task=_part(folder / METADATA, lambda: str(metadata["task"])),
+        task=_part(folder / METADATA, lambda: _name(metadata["task"])),
         target=_part(folder / METADATA, lambda: Target.from_json(metadata["target"])),
         design=_read(folder / "design.json", Design.from_json),
         scaling=_read(folder / "scaling.json", InputScaling.from_json),
         files=files,
         changed=changed,
     )
+
+
+_NEEDED = "a project that `flow convert` built, or a bundle, is needed"
+
+
+def _object(content) -> dict:
+    if not isinstance(content, dict):
+        raise BadInput(f"an object with the keys task, target, files, ... is needed, not {content!r:.40}")
+    return content
+
+
+def _name(task) -> str:
+    if not isinstance(task, str) or not task:
+        raise BadInput(f"task {task!r:.40}: the name of a task is needed")
+    return task
+
+
+def _recorded(files) -> dict[str, str]:
+    if not isinstance(files, dict) or not files:
+        raise BadInput(f"files {files!r:.40}: an object with the digest of each file that was built is needed")
+    for name, digest in files.items():
+        path = PurePosixPath(name)
+        if path.is_absolute() or ".." in path.parts or not name.isprintable():
+            raise BadInput(f"files: {name!r:.80} is no file of the project")
+        if not isinstance(digest, str):
+            raise BadInput(f"files: {name}: {digest!r:.40}: a digest is needed")
+    return files
 
 
 def words_of(path: Path, scaling: InputScaling) -> np.ndarray:
@@ -99,17 +132,49 @@ def _compared(folder: Path, recorded: dict[str, str]) -> tuple[tuple[tuple[str, 
     """The digests of the files as they are, and a line for each that differs from what was recorded."""
     files, changed = [], []
     for name, digest in sorted(recorded.items()):
-        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
-            raise BadInput(f"{folder / METADATA}: {name!r} is no file of the project")
         try:
-            found = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+            found = file_digest(folder / name)
         except OSError:
             changed.append(f"{folder / name} is missing: it was there when the project was built")
             continue
         files.append((name, found))
         if found != digest:
             changed.append(f"{folder / name} differs from what was built")
+    changed += _against_sums(folder, recorded)
+    changed += [f"{folder / name} is not of the build" for name in _unrecorded(folder, recorded)]
     return tuple(files), tuple(changed)
+
+
+def _against_sums(folder: Path, recorded: dict[str, str]) -> list[str]:
+    """What the list of digests, which has that of the metadata too, says otherwise than the metadata."""
+    try:
+        lines = (folder / SUMS).read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return [f"{folder / SUMS} is missing: it was there when the project was built"]
+    told = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+    found = []
+    if METADATA not in told:
+        found.append(f"{folder / SUMS} has no digest of {METADATA}: whether that was changed is not known")
+    elif told[METADATA] != file_digest(folder / METADATA):
+        found.append(f"{folder / METADATA} differs from what was built")
+    names = sorted({*told, *recorded} - {METADATA, SUMS})
+    other = [name for name in names if told.get(name) != recorded.get(name)]
+    if other:
+        more = f" and {len(other) - 1} more" if len(other) > 1 else ""
+        found.append(f"{folder / SUMS} and {METADATA} do not tell the same of {other[0]}{more}")
+    return found
+
+
+def _unrecorded(folder: Path, recorded: dict[str, str]) -> list[str]:
+    """Files where sources are that the build has not written, but for those that tools leave."""
+    found = []
+    for part, below in _COMPILED.items():
+        for path in (folder / part).rglob("*") if below else (folder / part).glob("*"):
+            name = path.relative_to(folder).as_posix()
+            by_tool = any(PurePath(path.name).match(pattern) for pattern in _LEFT_BY_TOOLS)
+            if name not in recorded and not by_tool and (path.is_symlink() or not path.is_dir()):
+                found.append(name)
+    return sorted(found)
 
 
 def _read(path: Path, build: Callable[[Any], Any]):
@@ -120,6 +185,8 @@ def _read(path: Path, build: Callable[[Any], Any]):
         raise BadInput(f"{path} is missing: it belongs to every project") from None
     except (OSError, ValueError) as error:
         raise BadInput(f"{path} can't be read: {error}") from None
+    except RecursionError:
+        raise BadInput(f"{path} can't be read: too many brackets inside one another") from None
     return _part(path, lambda: build(content))
 
 
@@ -128,7 +195,7 @@ def _part(path: Path, build: Callable[[], Any]):
         return build()
     except KeyError as error:
         raise BadInput(f"{path}: {error} is missing") from None
-    except (BadInput, ValueError, TypeError, AttributeError, IndexError) as error:
+    except (BadInput, ValueError, TypeError, AttributeError, IndexError, OverflowError, RecursionError) as error:
         raise BadInput(f"{path}: {error}") from None
 
 
@@ -157,9 +224,12 @@ def _numbers(path: Path, width: int | None, form: HlsType) -> np.ndarray:
 
 def _array(path: Path) -> np.ndarray:
     try:
-        found = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise BadInput(f"{path}: no array of numbers can be read: {error}") from None
+        # Mapped: what the header says is held against the file's size before any memory is taken.
+        found = np.lib.format.open_memmap(path, mode="r")
+    except (ValueError, EOFError, OverflowError, TypeError, SyntaxError, MemoryError, RecursionError):
+        raise BadInput(
+            f"{path}: no array of numbers: a .npy file of integer words (n, n_in), as long as its header says, is needed"
+        ) from None
     if found.ndim != 2 or not len(found) or not np.issubdtype(found.dtype, np.integer):
         raise BadInput(f"{path}: an array of {found.dtype} of shape {found.shape}; integer words (n, n_in) are needed")
     return found

@@ -13,6 +13,7 @@ class Facts:
     `vhdl_sources` to ``rtl/``, in the order of compilation.
 
     `csim_flags`: the compiler's for the C simulation. `csim_missing`: why there is none, None where there is one.
+    `hls_sources`: all files that the C++ compilers read but the test bench, relative to ``hls/``.
     `start`: the port that tells when a word is taken, where the interval is above 1.
     """
 
@@ -33,6 +34,7 @@ class Facts:
     csim_flags: tuple[str, ...] = ()
     csim_missing: str | None = None
     start: str | None = None
+    hls_sources: tuple[str, ...] = ()
 
     @property
     def expected(self) -> str:

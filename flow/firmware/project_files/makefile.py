@@ -1,5 +1,7 @@
 """The project's Makefile."""
 
+from pathlib import Path
+
 from flow.firmware.project_files.facts import Facts
 from flow.firmware.project_files.scripts import XILINX
 from flow.firmware.project_files.steps import Step, steps
@@ -20,7 +22,7 @@ CXX ?= g++
 {tools}
 SHA256SUM ?= sha256sum
 
-HLS_SOURCES := $(wildcard {hls_files})
+HLS_SOURCES := {hls_files}
 RTL_SOURCES := $(wildcard rtl/src/* rtl/vhdl/*)
 BENCH := $(wildcard hls/*_test.cpp hls/src/*_test.cpp hls/tb_data/*)
 CSIM_SOURCES := {csim_sources}
@@ -49,7 +51,7 @@ clean:
 _CSIM = """csim: hls/csim
 	cd hls && $(LAUNCHER) ./csim {arguments}$(VECTORS)
 
-hls/csim: $(addprefix hls/,$(CSIM_SOURCES)) $(HLS_SOURCES)
+hls/csim: $(addprefix hls/,$(CSIM_SOURCES)) $(HLS_SOURCES) Makefile
 	cd hls && $(LAUNCHER) $(CXX) $(CSIM_FLAGS) $(CSIM_SOURCES) -o csim
 """
 
@@ -139,15 +141,16 @@ def _tools(facts: Facts) -> list[tuple[str, str]]:
     return [("HLS", command) if command else ("CMAKE", "cmake"), ("VIVADO", "vivado"), ("YOSYS", "yosys")]
 
 
+def hls_sources(folder: Path, top: str) -> list[str]:
+    """All that the C++ compilers read of the HLS project in `folder`, relative to it, but its test bench."""
+    inside = (path for part in ("firmware", "src", "standin") for path in (folder / part).rglob("*") if path.is_file())
+    found = (path.relative_to(folder).as_posix() for path in inside)
+    return sorted(name for name in found if not name.endswith(f"/{top}_test.cpp"))
+
+
 def _hls_files(facts: Facts) -> str:
-    """Patterns of the files that HLS tools read."""
-    source = "hls/src/" if facts.target.backend == Backend.ONEAPI else "hls/"
-    below = [f"{source}firmware/{'*/' * depth}*.{kind}" for kind in ("cpp", "h") for depth in (0, 1)]
-    return " ".join(
-        [
-            *below,
-        ]
-    )
+    """A line for each file, so that an edit of any header is seen, however deep it lies."""
+    return " \\\n\t".join(f"hls/{name}" for name in facts.hls_sources)
 
 
 def _rules(step: Step) -> str:

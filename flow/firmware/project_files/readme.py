@@ -157,7 +157,7 @@ def _places(facts: Facts) -> list[tuple[str, str]]:
         (firmware, "C++ of the network: layers, types (`defines.h`), settings (`parameters.h`), weights"),
         ("hls/csim.cpp", "the C simulation's program, of which `make csim` needs no vendor tool"),
         (_bench(facts), "the test bench of cosimulation: reads vectors, fails where an output differs"),
-        ("rtl/src", "Verilog of the network: a module a pipeline stage, and `" + facts.top + ".xdc`, its clock"),
+        ("rtl/src", f"Verilog of the network: {_modules(facts)}, and `{facts.top}.xdc`, its clock"),
         ("rtl/tb", "a self-checking test bench with its vectors"),
         ("rtl/PORTS.md", "bit positions and types of the ports, latency, interval, handshake"),
         ("rtl/rtl.json", "the same for programs"),
@@ -172,6 +172,15 @@ def _places(facts: Facts) -> list[tuple[str, str]]:
     else:
         rows.insert(1, ("hls/tcl", "scripts for C synthesis, cosimulation, logic synthesis, place and route"))
     return rows
+
+
+def _modules(facts: Facts) -> str:
+    if facts.interval_cycles == 1:
+        return "a module a pipeline stage"
+    return (
+        "a module each layer that is shared in time, which takes its values in turn, a module each pipeline stage of"
+        " the others, a top module with the registers between them"
+    )
 
 
 def _bench(facts: Facts) -> str:

@@ -4,22 +4,11 @@ import re
 from collections.abc import Collection
 
 from flow.errors import BadInput
+from flow.firmware import names
 from flow.firmware.settings import Language
 
 WRAPPER_SUFFIX, TABLES_SUFFIX = "_valid", "_tables"
 
-_VERILOG_WORDS = """
-    always and assign automatic begin buf bufif0 bufif1 case casex casez cell cmos config deassign default defparam
-    design disable edge else end endcase endconfig endfunction endgenerate endmodule endprimitive endspecify endtable
-    endtask event for force forever fork function generate genvar highz0 highz1 if ifnone incdir include initial
-    inout input instance integer join large liblist library localparam macromodule medium module nand negedge nmos
-    nor noshowcancelled not notif0 notif1 or output parameter pmos posedge primitive pull0 pull1 pulldown pullup
-    pulsestyle_ondetect pulsestyle_onevent rcmos real realtime reg release repeat rnmos rpmos rtran rtranif0
-    rtranif1 scalared showcancelled signed small specify specparam strong0 strong1 supply0 supply1 table task time
-    tran tranif0 tranif1 tri tri0 tri1 triand trior trireg unsigned use uwire vectored wait wand weak0 weak1 while
-    wire wor xnor xor logic bit byte int class package interface program type typedef enum struct union string void
-    do final new null this static virtual with
-"""
 _VHDL_WORDS = """
     abs access after alias all and architecture array assert assume attribute begin block body buffer bus case
     component configuration constant context cover default disconnect downto else elsif end entity exit fairness
@@ -29,7 +18,7 @@ _VHDL_WORDS = """
     ror select sequence severity shared signal sla sll sra srl strong subtype then to transport type unaffected
     units until use variable view vmode vprop vunit wait when while with work xnor xor ieee std
 """
-_RESERVED = {Language.VERILOG: frozenset(_VERILOG_WORDS.split()), Language.VHDL: frozenset(_VHDL_WORDS.split())}
+_RESERVED = {Language.VERILOG: names.VERILOG, Language.VHDL: frozenset(_VHDL_WORDS.split())}
 
 
 def check(top: str, modules: Collection[str], operators: Collection[str], language: Language) -> None:
@@ -56,9 +45,9 @@ def check(top: str, modules: Collection[str], operators: Collection[str], langua
         _check_vhdl([*sorted(made), *modules, *operators])
 
 
-def _check_vhdl(names: Collection[str]) -> None:
+def _check_vhdl(entities: Collection[str]) -> None:
     seen: dict[str, str] = {}
-    for name in names:
+    for name in entities:
         if not re.fullmatch(r"[A-Za-z](_?[A-Za-z0-9])*", name) or name.lower() in _RESERVED[Language.VHDL]:
             raise BadInput(
                 f"{name!r} can't be the name of a VHDL entity: it begins with a letter, has single _ between letters and"

@@ -7,7 +7,7 @@ from networks import NETWORKS
 from weights import example_weights
 
 from flow.firmware.gate import corner_words
-from flow.firmware.verify import vectors
+from flow.firmware.gate.comparison import vectors
 from flow.topology import INPUT, Dense
 from flow.train import qkeras_model
 from flow.train.initial import random_weights

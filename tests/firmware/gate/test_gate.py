@@ -13,8 +13,8 @@ from weights import example_weights
 
 from flow.cli import main
 from flow.errors import BadInput, Mismatch
-from flow.firmware import gate, project, verify
-from flow.firmware.gate import reading
+from flow.firmware import bundle, gate, project
+from flow.firmware.gate import command, comparison, reading
 from flow.firmware.settings import Output, Target
 from flow.formats import Fixed
 from flow.train import qkeras_model
@@ -27,7 +27,7 @@ TARGET = Target("xcvu13p-flga2577-2-e", 5.0)
 
 def build(folder: Path, target: Target = TARGET) -> Path:
     model = qkeras_model.build(TOPOLOGY, DESIGN, SCALING, example_weights(TOPOLOGY, 1))
-    words = verify.vectors(SCALING, np.zeros((1, 4)), 80, 2, DESIGN.input)
+    words = comparison.vectors(SCALING, np.zeros((1, 4)), 80, 2, DESIGN.input)
     logits = qkeras_model.reference(model, words)[TOPOLOGY.output]
     return project.build(
         model, DESIGN, SCALING, TOPOLOGY, "tiny", target, folder, {"seed": 1}, words=words, logits=logits
@@ -56,7 +56,7 @@ def edit(path: Path, old: str, new: str) -> None:
 @pytest.mark.slow
 def test_a_built_project_is_equal_on_every_side(compiled):
     built, record = compiled
-    verify.require(record)
+    comparison.require(record)
     assert [pair.name for pair in record.pairs] == [
         "qkeras=csim", "qkeras=traced", "qkeras=rtl", "qkeras=vectors/logits.txt",
     ]  # fmt: skip
@@ -122,7 +122,7 @@ def test_changed_verilog_is_found(copy):
     assert changes == 1
     record = gate.verify(copy, random=50, sides=("rtl",))
     with pytest.raises(Mismatch, match=r"qkeras=rtl fails for \d+ of \d+ vectors: vector \d+, layer out, "):
-        verify.require(record)
+        comparison.require(record)
     assert not json.loads((copy / gate.RECORD).read_text())["equal"]
 
 
@@ -153,7 +153,7 @@ def test_wrong_expectations_in_the_project_are_found(copy):
     first, rest = path.read_text().split(" ", 1)
     path.write_text(f"{int(first) + 1} {rest}")
     with pytest.raises(Mismatch, match="qkeras=vectors/logits.txt fails for 1 of "):
-        verify.require(gate.verify(copy, random=0, sides=("traced",)))
+        comparison.require(gate.verify(copy, random=0, sides=("traced",)))
 
 
 @pytest.mark.slow
@@ -182,6 +182,7 @@ def described(folder: Path) -> Path:
     (folder / "metadata.json").write_text(
         json.dumps({"task": "tiny", "target": TARGET.to_json(), "files": {**files, "rtl/gone.v": "0"}})
     )
+    (folder / "SHA256SUMS").write_text(project.sums(folder, {**files, "rtl/gone.v": "0"}))
     return folder
 
 
@@ -194,15 +195,118 @@ def test_what_a_project_says_is_read_and_compared_with_its_build(tmp_path):
     assert f"{folder / 'design.json'} differs from what was built" in reading.read(folder).changed
 
 
+def test_an_edit_of_the_metadata_is_named(tmp_path):
+    folder = described(tmp_path / "p")
+    edit(folder / "metadata.json", '"clock_ns": 5.0', '"clock_ns": 1.0')
+    assert f"{folder / 'metadata.json'} differs from what was built" in reading.read(folder).changed
+    edit(folder / "metadata.json", '"rtl/gone.v": "0"', '"rtl/gone.v": "1"')
+    said = f"{folder / 'SHA256SUMS'} and metadata.json do not tell the same of rtl/gone.v"
+    assert said in reading.read(folder).changed
+    (folder / "SHA256SUMS").write_text("")
+    assert any("SHA256SUMS has no digest of metadata.json" in line for line in reading.read(folder).changed)
+    (folder / "SHA256SUMS").unlink()
+    assert (
+        f"{folder / 'SHA256SUMS'} is missing: it was there when the project was built" in reading.read(folder).changed
+    )
+
+
+def test_files_that_were_added_where_sources_are_are_named(tmp_path):
+    folder = described(tmp_path / "p")
+    added = ("rtl/src/zzz.v", "hls/standin/ap_fixed.h", "hls/firmware/nnet_utils/more.h", "hls/more.cpp")
+    for name in (*added, "hls/csim.log", "hls/csim-1/a.o", "rtl/sim/top/Vsim", "notes.txt"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    named = [line for line in reading.read(folder).changed if line.endswith("is not of the build")]
+    assert named == [f"{folder / name} is not of the build" for name in sorted(added)]
+
+
+FILES = '"files": {"x": "0"}'
+BUILT = '{"task": "t", "files": {"x": "0"}, "target": {"part": "p", "clock_ns": 5'
+
+
+@pytest.mark.parametrize(
+    "text,message",
+    [
+        ("[1]", "metadata.json: an object with the keys task, target, files, ... is needed, not [1]"),
+        ("[" * 100_000, "metadata.json can't be read: "),
+        ('{"task": "t", "files": {}}', "metadata.json: files {}: an object with the digest of each file"),
+        ('{"task": "t", "files": {"a\\u0000b": "0"}}', r"files: 'a\x00b' is no file of the project"),
+        ('{"task": "t", "files": {"\\ud800": "0"}}', r"files: '\ud800' is no file of the project"),
+        ('{"task": {}, ' + FILES + "}", "metadata.json: task {}: the name of a task"),
+        ('{"task": "t", "target": null, ' + FILES + "}", "metadata.json: target None: an object with the keys part,"),
+        (BUILT + ', "reuse": {"fc0": "2"}}}', "metadata.json: reuse factor '2' of layer fc0"),
+    ],
+)
+def test_metadata_that_say_nothing_are_one_line(tmp_path, capsys, text, message):
+    folder = described(tmp_path / "p")
+    (folder / "metadata.json").write_text(text)
+    assert main(["verify", str(folder)]) == 2
+    said = capsys.readouterr().err
+    assert message in said and said.count("\n") == 1
+
+
+def test_every_path_is_verified_and_every_problem_told(tmp_path, capsys):
+    assert main(["verify", str(tmp_path / "a"), str(tmp_path), str(tmp_path / "b")]) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert [line.split(":")[1].strip() for line in said] == [str(tmp_path / "a"), str(tmp_path), str(tmp_path / "b")]
+    assert "a project that `flow convert` built, or a bundle, is needed" in said[1]
+
+
+def test_the_status_is_that_of_the_first_problem(tmp_path, capsys, monkeypatch):
+    def fails(path, options):
+        raise Mismatch("one bit") if path.name == "x" else BadInput("no project")
+
+    monkeypatch.setattr(command, "_one", fails)
+    assert main(["verify", "x", "y"]) == 5
+    assert capsys.readouterr().err == "flow: x: one bit\nflow: y: no project\n"
+
+
+@pytest.mark.parametrize(
+    "arguments,message",
+    [
+        (["--tolerance", "0"], "--tolerance: "),
+        (["--random", "1000"], "--random: "),
+        (["--seed", "1"], "--seed: "),
+        (["--events", "x.npy"], "--events: "),
+        (["--sides", "traced"], "side 'traced' is not known; known: emulator, csim, rtl"),
+        (["--sides", ""], "no side to compare; choose some of emulator, csim, rtl"),
+        (["--tolerance", "nan"], "tolerance nan: 0 or more"),
+    ],
+)
+def test_options_that_a_bundle_has_not_are_refused(tmp_path, capsys, arguments, message):
+    (tmp_path / "bundle.zip").touch()
+    assert main(["verify", str(tmp_path / "bundle.zip"), *arguments]) == 2
+    assert f"flow: {message}" in capsys.readouterr().err
+
+
+def test_the_sides_of_a_bundle_are_chosen(tmp_path, monkeypatch):
+    asked = []
+
+    def verified(path, sides):
+        asked.append(sides)
+        return comparison.Equivalence((), not_run=(comparison.NotRun("rtl", "no Verilator"),))
+
+    monkeypatch.setattr(bundle, "verify", verified)
+    (tmp_path / "bundle.zip").touch()
+    assert main(["verify", str(tmp_path / "bundle.zip"), "--sides", "rtl"]) == 2 and asked == [("rtl",)]
+
+
+def test_a_folder_in_the_records_place_is_said_before_work_starts(tmp_path, capsys):
+    folder = described(tmp_path / "p")
+    (folder / gate.RECORD).mkdir()
+    assert main(["verify", str(folder)]) == 2
+    assert f"flow: {folder / gate.RECORD} is a folder" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "name,text,message",
     [
         ("metadata.json", None, "no project, it has no metadata.json"),
         ("metadata.json", "{", "metadata.json can't be read: "),
-        ("metadata.json", "[]", "metadata.json: "),
-        ("metadata.json", '{"task": "t", "files": {}}', "metadata.json: 'target' is missing"),
+        ("metadata.json", "[]", "metadata.json: an object"),
+        ("metadata.json", '{"task": "t", "files": {"x": "0"}}', "metadata.json: 'target' is missing"),
         ("metadata.json", '{"task": "t", "files": {"../x": "0"}, "target": {}}', "'../x' is no file of the project"),
-        ("metadata.json", '{"task": "t", "files": {}, "target": {"part": "p", "clock_ns": 5, "backend": "Quartus"}}',
+        ("metadata.json", '{"task": "t", "files": {"x": "0"}, "target": {"part": "p", "clock_ns": 5, "backend": "Quartus"}}',
          "metadata.json: backend 'Quartus' is not supported"),
         ("design.json", None, "design.json is missing"),
         ("scaling.json", '{"features": []}', "scaling.json: 'word' is missing"),
@@ -222,6 +326,9 @@ def test_what_is_no_project_is_said_in_one_line(tmp_path, capsys, name, text, me
         (["--tolerance", "-1"], "tolerance -1.0: 0 or more"),
         (["--tolerance", "nan"], "tolerance nan: 0 or more"),
         (["--random", "-1"], "-1 random vectors: 0 or more"),
+        (["--random", str(10**23)], " random vectors: 10,000,000 at most"),
+        (["--seed", "-1"], "seed -1: 0 or more"),
+        (["--sides", ""], "no side to compare; choose some of csim, traced, rtl"),
         (["--sides", "csim,hardware"], "side 'hardware' is not known; known: csim, traced, rtl"),
     ],
 )
@@ -275,6 +382,19 @@ def test_arrays_off_the_grid_are_named(tmp_path, array, message):
         reading.words_of(tmp_path / "nothing.npy", SCALING)
 
 
+def test_files_that_only_look_like_arrays_are_named(tmp_path):
+    path = tmp_path / "events.npy"
+    np.savez(tmp_path / "events.npz", np.zeros((3, 4), int))
+    header = {"descr": "<i8", "fortran_order": False, "shape": (10**12, 4)}
+    with path.open("wb") as stream:
+        np.lib.format.write_array_header_1_0(stream, header)
+    for content in (path.read_bytes(), (tmp_path / "events.npz").read_bytes(), b"1 2 3 4\n", b"\x80\x04]\x94.", b""):
+        path.write_bytes(content)
+        with pytest.raises(BadInput, match="events.npy: no array of numbers") as caught:
+            reading.words_of(path, SCALING)
+        assert "pickle" not in str(caught.value)
+
+
 def test_events_are_read_as_values(tmp_path):
     words = np.array([[-128, 127, 0, 1], [5, -6, 7, -8]])
     np.savetxt(tmp_path / "a.txt", words, fmt="%d")
@@ -288,7 +408,7 @@ def test_outputs_of_tables_are_held_to_their_accuracy_and_sides_to_one_another(t
     target = Target("xcvu13p-flga2577-2-e", 5.0, output=Output.SOFTMAX, accuracy=2.0**-6)
     built = build(tmp_path, target)
     record = gate.verify(built, random=50, sides=("csim", "traced"))
-    verify.require(record)
+    comparison.require(record)
     found = {pair.name: pair for pair in record.pairs}
     assert [*found] == [
         "qkeras=csim", "qkeras=traced", "traced=csim", "qkeras=vectors/outputs.txt", "traced=vectors/outputs.txt",
@@ -303,14 +423,14 @@ def test_outputs_of_tables_are_held_to_their_accuracy_and_sides_to_one_another(t
     first, rest = path.read_text().split(" ", 1)
     path.write_text(f"{int(first) + 1} {rest}")  # still within the accuracy
     with pytest.raises(Mismatch, match="traced=vectors/outputs.txt fails for 1 of "):
-        verify.require(gate.verify(built, random=0, sides=("traced",)))
+        comparison.require(gate.verify(built, random=0, sides=("traced",)))
 
 
 @pytest.mark.slow
 def test_an_index_takes_no_tolerance(tmp_path):
     built = build(tmp_path, Target("xcvu13p-flga2577-2-e", 5.0, output=Output.ARGMAX))
     record = gate.verify(built, random=50, sides=("traced",))
-    verify.require(record)
+    comparison.require(record)
     assert record.facts["vectors"]["deep_corners"] > record.facts["coverage"]["fc0_relu"]["elements"]
     assert record.pairs[0].layers[-2:] == ("out", "argmax") and record.pairs[0].largest == 0.0
     with pytest.raises(BadInput, match=r"tolerance: the output of this project is an index \(argmax\)"):

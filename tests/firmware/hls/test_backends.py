@@ -15,7 +15,8 @@ from tests.networks import NETWORKS
 pytest.importorskip("hls4ml")
 pytest.importorskip("qkeras")
 
-from flow.firmware import hls, hls4ml_qkeras, precision, verify
+from flow.firmware import hls, hls4ml_qkeras, precision
+from flow.firmware.gate import comparison
 
 TARGET = Target("xcvu13p-flga2577-2-e", 5.0)
 ONEAPI = replace(TARGET, backend="oneAPI", strategy="Resource")
@@ -34,7 +35,7 @@ def exact(model, word, words, folder, target):
     """Write and simulate a project; every layer that it shows must be what QKeras gives."""
     hls.write(model, word, folder, "tiny", target)
     result = gate(model, word, words, folder)
-    verify.require(result)
+    comparison.require(result)
     assert result.pairs[0].layers == layer_names(model)
 
 

@@ -17,7 +17,8 @@ from flow.topology import Dense, Topology
 pytest.importorskip("hls4ml")
 pytest.importorskip("qkeras")
 
-from flow.firmware import hls, hls4ml_qkeras, verify
+from flow.firmware import hls, hls4ml_qkeras
+from flow.firmware.gate import comparison
 from flow.train import qkeras_model
 
 TOPOLOGY = Topology((Dense("fc0", 4, 6, "relu"), Dense("logits", 6, 3, "linear")))
@@ -42,12 +43,12 @@ def tiny(design=PLAIN, scaling=SCALING, seed=0):
     model = qkeras_model.build(TOPOLOGY, design, scaling, weights)
     kernel = qkeras_model.quantized_weights(model.get_layer("fc0"))[0]
     real = random.normal(scaling.offsets, 1.2, (1500, 4))
-    return model, verify.vectors(scaling, real, 1500, seed, grid=design.input, kernel=kernel)
+    return model, comparison.vectors(scaling, real, 1500, seed, grid=design.input, kernel=kernel)
 
 
 def gate(model, folder, words, word=WORD):
     types = hls4ml_qkeras.result_types(model, word)
-    return verify.compare(qkeras_model.reference(model, words), [verify.csim_side(folder)], words, types)
+    return comparison.compare(qkeras_model.reference(model, words), [comparison.csim_side(folder)], words, types)
 
 
 @pytest.fixture(scope="module")
@@ -59,10 +60,11 @@ def project(tmp_path_factory):
     return model, words, folder
 
 
+@pytest.mark.slow
 def test_plain_network_is_bit_exact(project):
     model, words, folder = project
     result = gate(model, folder, words)
-    verify.require(result)
+    comparison.require(result)
     assert result.pairs[0].layers == ("input_offset", "input_grid", "fc0", "fc0_relu", "logits")
     assert result.pairs[0].layer_vectors == 1000
     only = hls.simulate(folder, words[:7], layers=False)
@@ -89,7 +91,7 @@ def layers(kernel0, kernel1, bias, activation, grid):
 def test_formats_are_bit_exact(tmp_path, design, options):
     model, words = tiny(design, seed=3)
     hls.write(model, WORD, tmp_path / "hls", "tiny", replace(TARGET, **options))
-    verify.require(gate(model, tmp_path / "hls", words))
+    comparison.require(gate(model, tmp_path / "hls", words))
 
 
 @pytest.mark.slow
@@ -97,7 +99,7 @@ def test_offsets_of_zero_and_words_with_negative_fraction(tmp_path):
     scaling = InputScaling(("a", "b", "c", "d"), Fixed(4, 5), (0,) * 4, (0.0,) * 4)
     model, words = tiny(layers(Fixed(4, 0), Fixed(4, 0), Fixed(4, 0), Relu(4, 4), Fixed(3, 4)), scaling)
     hls.write(model, scaling.word, tmp_path / "hls", "tiny", TARGET)
-    verify.require(gate(model, tmp_path / "hls", words, scaling.word))
+    comparison.require(gate(model, tmp_path / "hls", words, scaling.word))
 
 
 def test_same_bytes_twice(project, tmp_path):
@@ -132,7 +134,7 @@ def caught(model, folder, words, layer):
     result = gate(model, folder, words)
     assert not result.equal and result.pairs[0].first.layer == layer
     with pytest.raises(Mismatch, match=f"qkeras=csim fails .* layer {layer}, .*0b"):
-        verify.require(result)
+        comparison.require(result)
 
 
 def weights_of(folder, layer):

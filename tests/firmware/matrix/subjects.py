@@ -37,8 +37,8 @@ class Subject:
 
 def layer_subject(name: str, design: str) -> Subject:
     """A network of `tests.networks`, its formats drawn at random: "mixed" ones of every kind, or "plain" fixed point."""
+    from flow.firmware.gate.comparison import vectors
     from flow.firmware.gate.corner_words import deep, first_kernel
-    from flow.firmware.verify import vectors
     from flow.train import qkeras_model
 
     topology = NETWORKS[name]
@@ -58,7 +58,7 @@ def quantizer_subject(kind: str, role: str, number: int, way: str, without: Coll
 
     Those that the `way` to firmware, "hls" or "rtl", refuses stay out of it, and so do the rows `without`.
     """
-    from flow.firmware.verify import vectors
+    from flow.firmware.gate.comparison import vectors
 
     followed, refused, alone = {}, {}, {}
     for quantizer in chunks(role)[number]:

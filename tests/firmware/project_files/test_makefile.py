@@ -94,6 +94,21 @@ def test_nothing_runs_twice_and_what_changed_runs_again(copy, tools):
     assert done.returncode == 0 and not list(project.rglob("*.done"))
 
 
+@pytest.mark.parametrize("backend", TARGETS)
+def test_the_simulation_is_stale_where_any_source_changed(backend, copy, tools):
+    project = copy(backend)
+    folder = project / ("hls/src" if backend == Backend.ONEAPI else "hls")
+    inside = [path for path in sorted((folder / "firmware").rglob("*")) if path.is_file()]
+    deepest = max(inside, key=lambda path: len(path.parts))
+    for changed in (inside[0], deepest, inside[-1], project / "Makefile"):
+        (project / "hls/csim").write_text("")
+        for path in project.rglob("*"):
+            os.utime(path, ns=(10**18,) * 2)
+        assert make(project, tools, "-q", "hls/csim")[0].returncode == 0
+        os.utime(changed)
+        assert make(project, tools, "-q", "hls/csim")[0].returncode == 1, changed
+
+
 def _touch(project: Path, name: str) -> None:
     """Make a file newer than all that was made from it, and all others as much older."""
     for path in project.rglob("*"):

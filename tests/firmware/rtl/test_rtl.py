@@ -114,6 +114,12 @@ BRANCHES = {
 KERNELS = (Fixed(3, -1), Fixed(4, 0), Ternary(-3), Binary(-2))  # fine enough for some weights to be kept
 
 
+SLOW = (
+    "conv2d same", "conv2d valid", "conv2d stride 2", "conv2d normalized", "separable", "global max", "max pooling",
+    "average pooling", "residual", "a pooled layer is read too",
+)  # fmt: skip
+
+
 def example(topology, **options):
     """A model of any network with random formats and weights, and words that reach its ends."""
     scaling, design = example_scaling(topology), example_design(topology, kernels=KERNELS, **options)
@@ -121,7 +127,10 @@ def example(topology, **options):
     return model, scaling.word, example_words(topology, scaling, 300)
 
 
-@pytest.mark.parametrize("name", [*NETWORKS, *BRANCHES])
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in (*NETWORKS, *BRANCHES)],
+)
 def test_every_network_is_traced_exactly_in_every_layer(name):
     model, word, words = example((NETWORKS | BRANCHES)[name])
     expected = qkeras_model.reference(model, words)
@@ -131,7 +140,7 @@ def test_every_network_is_traced_exactly_in_every_layer(name):
         np.testing.assert_array_equal(got[layer], values, err_msg=layer)
 
 
-@pytest.mark.parametrize("kind", [TruncatedRelu, HalfUpRelu])
+@pytest.mark.parametrize("kind", [TruncatedRelu, pytest.param(HalfUpRelu, marks=pytest.mark.slow)])
 def test_roundings_of_hardware_are_traced_exactly(kind):
     model, word, words = example(NETWORKS["residual"], activations={"relu": (kind(3, 0), kind(4, 1))})
     expected = qkeras_model.reference(model, words)
@@ -186,6 +195,7 @@ def test_the_simulated_verilog_is_exact_in_other_formats(name, tmp_path):
     np.testing.assert_array_equal(rtl.simulate(tmp_path, words), qkeras_model.reference(model, words)["logits"])
 
 
+@pytest.mark.slow
 def test_a_simulation_is_used_again_while_the_sources_are_the_same(project):
     folder, _, words, _ = project
     rtl.simulate(folder, words[:3])

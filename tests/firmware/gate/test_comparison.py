@@ -1,14 +1,16 @@
 """The equivalence gate, on sides made up here."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from flow.data.scaling import InputScaling
 from flow.errors import BadInput, Mismatch
+from flow.firmware.gate.command import lines
+from flow.firmware.gate.comparison import NotRun, Side, compare, merged, require, vectors
 from flow.firmware.precision import HlsType
-from flow.firmware.verify import Side, compare, require, vectors
 from flow.formats import Fixed
 
 WORDS = np.random.default_rng(0).integers(-16, 16, (3000, 3)) / 8.0
@@ -90,8 +92,13 @@ def test_nan_is_absent_in_a_layer_and_wrong_in_the_logits():
 
 
 def test_nothing_compared_is_no_success():
-    with pytest.raises(Mismatch, match="nothing"):
+    with pytest.raises(BadInput, match="nothing"):
         require(compare(network(WORDS), [], WORDS))
+    expected = compare(network(WORDS), [side("vectors/logits.txt")], WORDS)
+    none = merged([expected], not_run=(NotRun("csim", "g++ is not installed"),))
+    assert not none.equal and "nothing compared" in lines(Path("p"), none)[0]
+    with pytest.raises(BadInput, match=r"compared nothing: csim: g\+\+ is not installed"):
+        require(none)
     with pytest.raises(BadInput, match="at least one"):
         compare(network(WORDS[:0]), [side()], WORDS[:0])
     with pytest.raises(BadInput, match="logits is missing"):

@@ -86,9 +86,14 @@ class Equivalence:
     facts: Mapping = field(default_factory=dict)
 
     @property
+    def compared(self) -> bool:
+        """Whether some side ran: files of expectations alone (their names are paths) prove nothing of the firmware."""
+        return any("/" not in pair.name for pair in self.pairs)
+
+    @property
     def equal(self) -> bool:
         """Whether all sides that ran agree with the reference, and so with one another; False where none did."""
-        return bool(self.pairs) and all(pair.mismatches == 0 for pair in self.pairs)
+        return self.compared and all(pair.mismatches == 0 for pair in self.pairs)
 
     def to_json(self) -> dict:
         return {
@@ -127,7 +132,8 @@ def merged(parts: Sequence[Equivalence], **more) -> Equivalence:
 
 
 def require(equivalence: Equivalence) -> None:
-    """Raise Mismatch, naming pair, vector, layer and both values, unless all sides are equal."""
+    """Raise Mismatch, naming pair, vector, layer and both values, unless all sides are equal; BadInput, with the
+    reasons, where no side ran."""
     for pair in equivalence.pairs:
         if pair.first is not None:
             at = pair.first
@@ -137,8 +143,9 @@ def require(equivalence: Equivalence) -> None:
                 f" element {at.element} is {at.found!r} ({at.found_binary}) and should be"
                 f" {at.expected!r} ({at.expected_binary}){allowed}"
             )
-    if not equivalence.equal:
-        raise Mismatch("the equivalence gate compared nothing")
+    if not equivalence.compared:
+        reasons = "; ".join(f"{side.side}: {side.reason}" for side in equivalence.not_run) or "no side was given"
+        raise BadInput(f"the equivalence gate compared nothing: {reasons}")
 
 
 def _pair(reference: Outputs, side: Side, words: np.ndarray, types, rule: Rule, against: str) -> Pair:
