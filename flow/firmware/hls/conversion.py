@@ -52,6 +52,7 @@ ConcatLoop2:
     res.write(out_data);
 }
 """
+_FIRST_ROW = re.compile(r"CONFIG_T::n_elem1_0 / input2Size")  # counts the packets of the first row in those of the second
 _WEIGHTS_DIR = re.compile(r'(s_weights_dir = )"[^"]*"')
 
 
@@ -220,6 +221,8 @@ def _finish(graph, folder: Path, target: Target) -> None:
             (folder / "build_opt.tcl").write_text(_BUILD_OPTIONS)
         case Backend.ONEAPI:
             sycl.write(folder, _templates() / "catapult" / "ac_types")
+            merges = folder / "src" / "firmware" / "nnet_utils" / "nnet_merge_stream.h"
+            merges.write_text(_replaced(_FIRST_ROW, "CONFIG_T::n_elem1_0 / input1Size", merges))
         case Backend.CATAPULT:
             _finish_catapult(graph, folder)
 

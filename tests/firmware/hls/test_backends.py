@@ -8,7 +8,7 @@ import pytest
 from flow.errors import BadInput
 from flow.firmware.settings import Target
 from flow.formats import Binary, Fixed, PowerOfTwo, Relu, Ternary
-from flow.topology import Activation, Dense, Topology
+from flow.topology import Activation, Dense, Merge, Topology
 from tests.firmware.test_hls4ml_qkeras import example, gate, layer_names, side_by_side
 from tests.networks import NETWORKS
 
@@ -200,3 +200,20 @@ def test_nothing_is_written_where_something_is_not_there(residual, tmp_path):
     with pytest.raises(BadInput, match="fifo_depth 2.*conv9.*layer conv0: reuse factor 7 .* 6 and 9"):
         hls.write(model, word, tmp_path / "hls", "tiny", target)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("widths", [(6, 2), (2, 6)], ids=str)
+@pytest.mark.parametrize("backend", ["oneAPI", "Catapult"])
+def test_rows_of_different_length_are_joined_in_a_stream(backend, widths, tmp_path):
+    left, right = widths
+    topology = Topology(
+        (
+            Dense("left", 4, left, "relu", ("input",)),
+            Dense("right", 4, right, "relu", ("input",)),
+            Merge("both", (8,), "concatenate", ("left", "right")),
+            Dense("out", 8, 3),
+        )
+    )
+    target = replace(TARGET, backend=backend, strategy="Resource", io_type="io_stream")
+    exact(*example(topology, seed=6), tmp_path / "hls", target)
