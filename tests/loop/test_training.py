@@ -40,7 +40,7 @@ def inputs_of(out: Path, name: str) -> list[dict]:
 def test_every_training_key_reaches_the_trials(tmp_path):
     activations = ["truncated_relu(3)", "half_up_relu(4)", "quantized_relu(4,1)"]
     space = {"activation": activations, "kernel": ["quantized_bits(3)", "quantized_po2(3)", "stochastic_ternary"]}
-    task = task_with(tmp_path / "task", train=OPTIONS, space=space | {"keep": [0.3, 1.0]})
+    task = task_with(tmp_path / "trained", train=OPTIONS, space=space | {"keep": [0.3, 1.0]})
     out = tmp_path / "out"
     done = flow("search", task, "--out", out)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -78,7 +78,7 @@ def test_every_training_key_reaches_the_trials(tmp_path):
     ],
 )
 def test_what_a_task_can_not_have_is_said_before_training(tmp_path, part, keys, said):
-    task = task_with(tmp_path / "task", **{part: keys})
+    task = task_with(tmp_path / "trained", **{part: keys})
     line = one_line(flow("train", task, "--out", tmp_path / "out"), 2)
     assert said in line and "task.yaml" in line
     assert not list((tmp_path / "out").glob("steps/float-*"))
