@@ -9,9 +9,10 @@ BASE := $(VENV)/.base
 TEST := $(VENV)/.test
 FLOW := $(LAUNCHER) $(VENV)/bin/flow
 PYTEST := $(LAUNCHER) $(VENV)/bin/python -m pytest
+BUILT = $(patsubst %/metadata.json,%,$(wildcard hls_projects/$(notdir $(TASK))/*/metadata.json))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup flow data train search convert synth report status estimate calibrate verify export test test-matrix check clean distclean
+.PHONY: help setup flow data train search convert synth report status estimate calibrate verify export tools synth-projects $(BUILT:=.synth) test test-matrix check clean distclean
 
 help: ## show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -45,8 +46,17 @@ search: $(BASE) ## propose and train the round's designs
 convert: $(BASE) ## build the chosen designs as HLS and RTL projects and verify them
 	$(FLOW) convert $(TASK)
 
-synth: $(BASE) ## synthesise them and refit the cost model
+synth: $(BASE) ## synthesise them, with -j several at once, each behind LAUNCHER, and refit the cost model
+	$(FLOW) convert $(TASK)
+	@$(MAKE) --no-print-directory synth-projects
 	$(FLOW) synth $(TASK)
+
+# A job for each built design, for make's own -j; what comes out is in the cache, where the step finds it. A design that
+# fails stops nothing here: the step says why.
+synth-projects: $(BUILT:=.synth)
+
+$(BUILT:=.synth): %.synth:
+	-$(FLOW) synth --like $(TASK) $*
 
 report: $(BASE) ## finish all rounds and write the page
 	$(FLOW) report $(TASK)
@@ -61,7 +71,10 @@ calibrate: $(BASE) ## refit the cost models on the task's reports
 	$(FLOW) calibrate $(TASK)
 
 verify: $(BASE) ## put all built designs through the equivalence gate again
-	$(FLOW) verify $(patsubst %/metadata.json,%,$(wildcard hls_projects/$(notdir $(TASK))/*/metadata.json))
+	$(FLOW) verify $(BUILT)
+
+tools: $(BASE) ## list the synthesis tools and job systems that are here
+	$(FLOW) tools
 
 export: $(BASE) ## pack the chosen design as a release bundle, hls_projects/<task>.zip
 	$(FLOW) export $(TASK) -o hls_projects/$(notdir $(TASK)).zip

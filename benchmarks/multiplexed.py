@@ -18,7 +18,7 @@ from flow.firmware import rtl
 from flow.firmware.settings import Target
 from flow.formats import Fixed, Relu
 from flow.store import versions
-from flow.synth import yosys
+from flow.synth.job import synthesise
 from flow.topology import Conv, Dense, Reshape, Topology
 from flow.train import qkeras_model
 
@@ -71,7 +71,7 @@ def _measured(topology: Topology, reuses: tuple[dict[str, int], ...], bits: int)
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch)
             summary = rtl.write(traced, folder, "network", target, model)
-            report = yosys.run(folder, PART, CLOCK_NS)
+            report = synthesise(folder)
         for layer, factor in reuse.items():
             found = report.by_layer[layer]
             yield {

@@ -37,7 +37,7 @@ from flow.loop.prepare import lay_ground, train_on
 from flow.search import strategy
 from flow.space import build_space
 from flow.store import write_json
-from flow.synth import yosys
+from flow.synth.job import synthesise
 from flow.synth.report import Report
 from flow.task import Space
 from flow.topology import Activation, Conv, Dense, Merge, Pool, Reshape, Scale, Topology
@@ -336,7 +336,7 @@ def _synthesised(traced, clock_ns: float, reports: Path) -> Report:
         sources = "".join(path.read_text() for path in paths)
         kept = reports / f"{hashlib.sha256(sources.encode()).hexdigest()[:16]}.json"
         if not kept.exists():
-            write_json(kept, yosys.run(folder, PART, clock_ns).to_json())
+            write_json(kept, synthesise(folder).to_json())
         return Report.from_json(json.loads(kept.read_text()))
 
 

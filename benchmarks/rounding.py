@@ -18,7 +18,8 @@ from flow.formats import KINDS, Fixed
 from flow.loop.context import Context
 from flow.loop.prepare import Ground, lay_ground
 from flow.store import versions
-from flow.synth import yosys
+from flow.synth.job import synthesise
+from flow.synth.tools.tool import Limits
 from flow.train import qkeras_model
 from flow.train.designs import Start, figures_of, member_weights, train_designs
 from flow.train.schedule import Pruning, Schedule
@@ -90,7 +91,7 @@ def _resources(context: Context, ground: Ground, design: Design, weights) -> dic
     folder = context.out / design.digest
     folder.mkdir(parents=True)
     summary = rtl.write(traced, folder, "jets", Target(target.part, target.clock_ns))
-    report = yosys.run(folder, target.part, target.clock_ns, context.task.synth.timeout)
+    report = synthesise(folder, limits=Limits(context.task.synth.timeout))
     return {
         "lut": float(report.lut),
         "ff": float(report.ff),

@@ -17,7 +17,6 @@ STEPS = {
     "train": "train the float network and the uniform baselines",
     "search": "propose and train the round's designs",
     "convert": "build the chosen designs as HLS and RTL projects and verify them",
-    "synth": "synthesise them and refit the cost model",
     "report": "finish all rounds and write the page",
 }
 
@@ -26,6 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a command line; returns the exit status. A user's mistake is one line, never a traceback."""
     parser = _parser()
     options = parser.parse_args(arguments)
+    options.words = sys.argv[1:] if arguments is None else list(arguments)
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # batch systems end jobs so: as with Ctrl-C
     try:
@@ -62,10 +62,13 @@ def _parser() -> argparse.ArgumentParser:
     whole = _task_command(
         commands, "run", "run the whole loop: train, search, build, verify, synthesise, feed back, report"
     )
+    _job_options(whole)
     whole.set_defaults(command=_run, upto="report")
     for name, sentence in STEPS.items():
         step = _task_command(commands, name, sentence)
         step.set_defaults(command=_run, upto=name)
+        if name != "data":
+            _job_options(step)
         if name == "data":
             step.add_argument(
                 "--generate", action="store_true", help="make the task's jets with Pythia first (extra 'generate')"
@@ -78,6 +81,12 @@ def _parser() -> argparse.ArgumentParser:
                 "--seed", type=int, default=1, metavar="S", help="seed of the jets to make (default %(default)s)"
             )
             step.set_defaults(command=_data)
+    _synth_command(commands)
+    tools = commands.add_parser(
+        "tools", help="list the tools and job systems", description="List the tools that are here, and what to set where they are not."
+    )
+    tools.add_argument("--json", action="store_true", help="print JSON for programs")
+    tools.set_defaults(command=_tools)
     status = _task_command(commands, "status", "show how far a task is, its front and its chosen design")
     status.set_defaults(command=_status)
     parse = commands.add_parser(
@@ -115,6 +124,43 @@ def _task_command(commands, name: str, sentence: str) -> argparse.ArgumentParser
     command.add_argument("--out", type=Path, help="where results go (default hls_projects/<task>)")
     command.add_argument("--json", action="store_true", help="print JSON for programs")
     return command
+
+
+def _synth_command(commands) -> None:
+    synth = commands.add_parser(
+        "synth",
+        help="synthesise built designs, and refit the cost model",
+        description="Synthesise built designs. Of a task, with the tool that closes its loop: refit the cost model too.",
+        allow_abbrev=False,
+    )
+    synth.add_argument(
+        "paths", nargs="+", type=Path, metavar="TASK|PROJECT", help="a task's folder, or the folders of built designs"
+    )
+    synth.add_argument("--out", type=Path, help="where the task's results are (default hls_projects/<task>)")
+    synth.add_argument(
+        "--tool", metavar="T", help="another tool than the task's; `flow tools` lists them (of projects: yosys)"
+    )
+    synth.add_argument(
+        "--like", type=Path, metavar="TASK", help="of projects: take tool, stage and limits from a task"
+    )
+    synth.add_argument("--stage", metavar="S", help="how far the tool goes (default: what is usual for it)")
+    synth.add_argument(
+        "--import", dest="imported", type=Path, metavar="DIR",
+        help="run nothing: take in the reports in folders of these designs that were brought back from elsewhere",
+    )  # fmt: skip
+    synth.add_argument("--timeout", metavar="T", help="time limit of one run, e.g. 900 or 2h (default: the task's)")
+    synth.add_argument("--memory", metavar="M", help="memory limit of one run, e.g. 16GB (default: the task's)")
+    synth.add_argument("--licences", metavar="N", help="runs at once among all who share the cache (default: the task's)")
+    synth.add_argument("--again", action="store_true", help="run also what failed before in a way that no second try mends")
+    _job_options(synth)
+    synth.add_argument("--json", action="store_true", help="print JSON for programs")
+    synth.set_defaults(command=_synth)
+
+
+def _job_options(command) -> None:
+    from flow.synth.jobs import options
+
+    options.add(command)
 
 
 def _estimate_command(commands) -> None:
@@ -250,13 +296,24 @@ def _run(options) -> int:
     from flow.codesign import Upto
     from flow.codesign import run as run_loop
     from flow.report.lines import finished, show
-
-    summary = run_loop(options.task, options.out, Upto(options.upto))
+    if getattr(options, "on_interrupt", "cancel") == "leave":
+        return _left(options)
+    jobs = _jobs(options)
+    summary = run_loop(options.task, options.out, Upto(options.upto), jobs=jobs)
     if options.json:
         print(json.dumps(finished(summary)))
     else:
         show(summary, options.upto)
     return 0
+
+
+def _jobs(options):
+    """Where jobs run: what the options say, else the task."""
+    from flow.synth.jobs import options as jobs
+    from flow.synth.jobs.settings import JobSettings
+    from flow.task import read
+
+    return jobs.of(options, read(options.task).synth) if hasattr(options, "jobs") else JobSettings()
 
 
 def _data(options) -> int:
@@ -287,6 +344,33 @@ def _status(options) -> int:
         print(f"{options.task.resolve().name}: nothing has been run yet; `flow run {options.task}` starts")
     else:
         show(summary, "status")
+    return 0
+
+
+def _synth(options) -> int:
+    from flow.synth import command
+
+    if options.on_interrupt == "leave":
+        return _left(options)
+    task = command.task_of(options)
+    if task is not None:
+        options.task, options.upto = task, "synth"
+        return _run(options)
+    return command.run(options)
+
+
+def _left(options) -> int:
+    """Start the same command again on its own, and follow what it says."""
+    from flow.synth.jobs.detached import follow
+
+    words = [word for word in options.words if word not in ("leave", "--on-interrupt", "--on-interrupt=leave")]
+    return follow(words)
+
+
+def _tools(options) -> int:
+    from flow.synth.tools.listing import rows, show
+
+    show(rows(), options.json)
     return 0
 
 

@@ -13,8 +13,7 @@ from enum import Enum
 from pathlib import Path
 
 from flow.errors import BadInput, BudgetMissed
-from flow.estimate.knowledge import verilog_model
-from flow.loop import finish
+from flow.loop import finish, pricing
 from flow.loop.build import check_tools, convert_all, synthesise_all, trace_all
 from flow.loop.context import Context
 from flow.loop.prepare import Ground, baseline_designs, lay_ground, read_data, train_baselines
@@ -22,6 +21,7 @@ from flow.loop.rounds import convert, feed_back, search, shortlist
 from flow.loop.state import State
 from flow.process import background
 from flow.store import digest_of, locked, write_json
+from flow.synth.jobs.settings import JobSettings
 from flow.train.designs import figures_of
 
 RESULT = "result.json"
@@ -38,15 +38,21 @@ class Upto(Enum):
     REPORT = "report"
 
 
-def run(folder: Path, out: Path | None = None, upto: Upto = Upto.REPORT, quiet: bool = False) -> dict:
+def run(
+    folder: Path,
+    out: Path | None = None,
+    upto: Upto = Upto.REPORT,
+    quiet: bool = False,
+    jobs: JobSettings = JobSettings(),
+) -> dict:
     """Run the loop of a task up to a step; returns the summary as far as it has come ({} before training).
 
     Raises BadInput for whatever is wrong with the task, before work starts; BudgetMissed at the end where
     no report shows a design inside the budget; Mismatch, ToolFailed and Storage as they occur.
     """
-    context = Context.of(folder, out, quiet)
+    context = Context.of(folder, out, quiet, jobs)
     if upto in (Upto.CONVERT, Upto.SYNTH, Upto.REPORT):
-        check_tools()
+        check_tools(context)
     with locked(context.out):
         return _loop(context, upto)
 
@@ -56,7 +62,7 @@ def _loop(context: Context, upto: Upto) -> dict:
         read_data(context)
         return {}
     ground = lay_ground(context)
-    state = State(verilog_model(context.known))
+    state = State(pricing.start(context))
     state = replace(state, baselines=_trace_baselines(context, ground, state))
     if upto is Upto.TRAIN:
         return _save(context, ground, state)

@@ -5,6 +5,7 @@ the file is said in one line before work starts.
 """
 
 import difflib
+import math
 import re
 import types
 import typing
@@ -61,9 +62,32 @@ def _counted(unit: str):
     return read
 
 
+def quantity(option: str, text: str | None, unit: str, default: float | None) -> float | None:
+    """What an option of the command line says, in `unit`; `default` where it says nothing. BadInput for no such text."""
+    if text is None:
+        return default
+    try:
+        value = _quantity(unit)(text)
+    except ValueError as error:
+        raise BadInput(f"{option} {text!r}: {error}") from None
+    if not 0 < value < math.inf:
+        raise BadInput(f"{option} {text!r}: more than 0 {unit} is needed")
+    return value
+
+
+def count(option: str, text: str | None, default: int | None) -> int | None:
+    """A whole number from 1 that an option of the command line says; `default` where it says nothing."""
+    if text is None:
+        return default
+    if not re.fullmatch(r"[1-9][0-9]{0,8}", text):
+        raise BadInput(f"{option} {text!r}: a whole number from 1 is needed")
+    return int(text)
+
+
 Nanoseconds = Annotated[float, BeforeValidator(_quantity("ns")), Field(gt=0, allow_inf_nan=False)]
 Megahertz = Annotated[float, BeforeValidator(_quantity("MHz")), Field(gt=0, allow_inf_nan=False)]
 Seconds = Annotated[float, BeforeValidator(_quantity("s")), Field(gt=0, allow_inf_nan=False)]
+Gigabytes = Annotated[float, BeforeValidator(_quantity("GB")), Field(gt=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[int, Field(gt=0, strict=True)]
 
@@ -136,7 +160,14 @@ class Target(_Part):
         1, description="Longest initiation interval (cycles) that the trigger can afford; 1 = an event every cycle."
     )
     backend: Backend = Field(Backend.VITIS, description="hls4ml backend of the HLS project.")
-    tool: Literal["yosys"] = Field("yosys", description="The tool whose reports close the loop.")
+    tool: Literal["yosys", "vivado", "vitis", "vivado_hls"] = Field(
+        "yosys",
+        description="The tool whose reports close the loop: yosys and vivado read the Verilog, vitis and vivado_hls the"
+        " HLS project; `flow tools` says which are here.",
+    )
+    stage: Literal["csynth", "cosim", "export", "synth", "place", "route"] | None = Field(
+        None, description="How far that tool goes; left out = what is usual for it."
+    )
 
     @property
     def clock_ns(self) -> float:
@@ -299,7 +330,16 @@ class Synth(_Part):
 
     ebops_limit: Positive = Field(200_000, description="Designs of more EBOPs are traced only, not synthesised.")
     timeout: Seconds = Field(900.0, description="Time limit of one tool run (s).")
-    jobs: Positive = Field(2, description="Tool runs at the same time.")
+    memory: Gigabytes | None = Field(None, description="Memory limit of one tool run (GB); left out = none.")
+    at_once: Positive | None = Field(
+        None, description="Tool runs at the same time; left out = as many as cores and memory allow."
+    )
+    retries: Annotated[int, Field(ge=0, strict=True)] = Field(
+        3, description="How often a run is tried again that failed for want of a licence, disk or worker."
+    )
+    licences: dict[str, Positive] = Field(
+        {}, description="Runs of a tool at the same time among all who share the cache: its licences, by tool."
+    )
 
 
 class Task(_Part):

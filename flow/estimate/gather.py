@@ -57,7 +57,7 @@ def _projects(path: Path) -> Iterator[Path]:
 def _of_project(folder: Path) -> Found:
     """Reports on the Verilog and on the hls4ml project of a built design."""
     subject = of_project(folder)
-    hls4ml, left = _observed(folder, folder / "hls", lambda report: _on_hls(report, subject.network))
+    hls4ml, left = _observed(folder, folder / "hls", lambda report: on_hls(report, subject.network))
     if not subject.plain:
         return hls4ml, [*left, f"{folder / 'rtl'}: left out: {NOT_PRICED}"]
     description = folder / "rtl" / "rtl.json"
@@ -74,7 +74,7 @@ def _of_project(folder: Path) -> Found:
 def _of_hls(folder: Path) -> Found:
     """Reports on an hls4ml project."""
     network = hls.read_network(folder)
-    return _observed(folder, folder, lambda report: _on_hls(report, network))
+    return _observed(folder, folder, lambda report: on_hls(report, network))
 
 
 def _observed(project: Path, folder: Path, on: Callable[[Report], dict]) -> Found:
@@ -126,7 +126,7 @@ def on_verilog(
     }
 
 
-def _on_hls(report: Report, network: hls.Network) -> dict:
+def on_hls(report: Report, network: hls.Network) -> dict:
     """An hls4ml network, with the compiler and version that the report tells."""
     exact = replace(
         network,

@@ -92,8 +92,7 @@ def save(path: Path, observations: Iterable[Observation]) -> None:
 def models(observations: Iterable[Observation]) -> Models:
     """The priors that ship, after these reports."""
     rows = sorted(observations, key=lambda item: item.subject)
-    hls4ml = [item for item in rows if item.implementation is Implementation.HLS4ML]
-    return Models(verilog_model(rows), _hls(hls4ml), power_model(rows))
+    return Models(verilog_model(rows), hls_model(rows), power_model(rows))
 
 
 def verilog_model(observations: Iterable[Observation]) -> rtl_cost.CostModel:
@@ -119,7 +118,10 @@ def _reported(item: Observation, design: Design) -> rtl_cost.Reported:
     )
 
 
-def _hls(rows: list[Observation]) -> hls.HlsModel:
+def hls_model(observations: Iterable[Observation]) -> hls.HlsModel:
+    """The prior of hls4ml networks after those of the reports that speak of such."""
+    every = sorted(observations, key=lambda item: item.subject)
+    rows = [item for item in every if item.implementation is Implementation.HLS4ML]
     told = [
         hls.Observation(network_of(item), item.stage, item.figures, item.by_layer) for item in rows if item.finished
     ]

@@ -100,6 +100,11 @@ def of_project(folder: Path, wanted: Settings = Settings()) -> Subject:
     return replace(found, plain=target.plain)
 
 
+def network(topology: Topology, design: Design, target: Target) -> hls.Network:
+    """hls4ml's view of a design that is built for a target. BadInput for a backend that no report speaks of."""
+    return hls.checked(hls.network(topology, design, tool_version=None, **vars(_built(target))))
+
+
 def _built(target: Target) -> Settings:
     """What a project is built for, as the cost models name it."""
     if target.backend not in TOOLS:
@@ -135,8 +140,8 @@ def _of_task(folder: Path, which: str | None, out: Path, wanted: Settings) -> Su
 
 def _whole(name: str, topology: Topology, design: Design, word, settings: Settings, project: Path | None) -> Subject:
     parts.find(settings.part)
-    network = hls.network(topology, design, tool_version=None, **vars(settings))
-    return Subject(name, settings.part, settings.clock_ns, hls.checked(network), topology, design, word, project)
+    of = hls.checked(hls.network(topology, design, tool_version=None, **vars(settings)))
+    return Subject(name, settings.part, settings.clock_ns, of, topology, design, word, project)
 
 
 def _of_file(path: Path, wanted: Settings) -> Subject:

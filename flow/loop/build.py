@@ -1,24 +1,24 @@
 """From finally trained designs to reports: trace, build, verify, synthesise."""
 
 import json
-import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
-from flow.cost import costs
-from flow.cost import rtl as cost
 from flow.cost.bits import ebops
 from flow.design import Design
 from flow.errors import ToolFailed
 from flow.firmware.gate import tools
+from flow.loop import pricing
 from flow.loop.context import Context
 from flow.loop.prepare import Ground
-from flow.loop.state import Built, pipelined
-from flow.process import in_parallel
+from flow.loop.state import Built, CostState
+from flow.metrics import Implementation
 from flow.store import Step, commit, digest_of, file_digest
-from flow.synth import yosys
+from flow.synth import results
+from flow.synth.job import installed, place, subject_of
+from flow.synth.jobs.run import run as run_jobs
+from flow.synth.outcome import Outcome
 from flow.synth.report import Report
 from flow.train.designs import member_weights
 
@@ -30,22 +30,21 @@ PROJECT_VECTORS = 1000  # vectors that travel with a project
 def trace_all(
     context: Context,
     ground: Ground,
-    model: cost.CostModel,
+    model: CostState,
     number: int,
     step: Step,
     rows: Sequence[tuple[Design, str, int, dict]],
 ) -> tuple[Built, ...]:
-    """Price trained designs from their real weights. `rows`: design, name, member of `step`, physics figures."""
-    found = []
-    clock = context.task.target.clock_ns
+    """Price trained designs, from their real weights where the tool of the loop reads Verilog.
+
+    `rows`: design, name, member of `step`, physics figures.
+    """
+    found, verilog = [], context.tool.implementation is Implementation.RTL
     for design, name, member, physics in rows:
-        counts = _traced(context, ground, design, step, member)
-        word = ground.scaling.word
-        predictions = {
-            "model": costs(ground.topology, design)
-            | pipelined(cost.predict(model, ground.topology, design, word, clock), context.target),
-            "traced": cost.predict_traced(model, counts["counts"], counts["latency_cycles"], clock),
-        }
+        counts = _traced(context, ground, design, step, member) if verilog else {}
+        predictions = {"model": pricing.predict(context, model, ground.topology, design, ground.scaling.word)}
+        if counts:
+            predictions["traced"] = pricing.traced(context, model, counts["counts"], counts["latency_cycles"])
         found.append(Built(design, number, name, str(step.folder), member, physics, predictions, counts))
     return tuple(found)
 
@@ -61,14 +60,29 @@ def convert_all(context: Context, ground: Ground, chosen: Sequence[Built]) -> tu
 
 def synthesise_all(context: Context, ground: Ground, built: Sequence[Built]) -> tuple[Built, ...]:
     """The designs with their reports. A tool that fails leaves its error with the design, and the others go on."""
-    jobs = [lambda item=item: _synthesise(context, ground, item) for item in built]
-    return tuple(in_parallel(jobs, context.task.synth.jobs))
+    found = {item.design.digest: _reported(context, ground, item) for item in built}
+    waiting = [item for item in built if found[item.design.digest] is None]
+    if waiting:
+        with context.stage("synthesising", ", ".join(f"{item.design.digest} ({item.name})" for item in waiting)):
+            jobs = [context.job(project_folder(context, item)) for item in waiting]
+            outcomes = run_jobs(jobs, context.jobs)
+        for item, outcome in zip(waiting, outcomes, strict=True):
+            found[item.design.digest] = _with_outcome(context, item, outcome)
+    return tuple(found[item.design.digest] for item in built)
 
 
-def check_tools() -> None:
-    """Raise BadInput or ToolFailed, before any work, where a tool that the steps need can't be run."""
+def check_tools(context: Context) -> None:
+    """Raise BadInput or ToolFailed, before any work, where a tool that the steps need can't be run.
+
+    The tool of the loop may be elsewhere: its reports can be brought here.
+    """
     tools.check_tools()
-    yosys.tool_version()
+    try:
+        installed(context.tool)
+    except ToolFailed as error:
+        if context.tool.name == "yosys":
+            raise
+        context.say(f"[{context.name}] {error}; reports of it can be brought here with `flow synth --import`")
 
 
 def model_of(ground: Ground, item: Built):
@@ -181,52 +195,35 @@ def _verify(context: Context, ground: Ground, item: Built, project: Path) -> dic
     return context.store.step("equivalence", inputs, compute).result
 
 
-def _synthesise(context: Context, ground: Ground, item: Built) -> Built:
-    """The design with its report, or with the reason why there is none."""
-    task, folder = context.task, project_folder(context, item)
-    size = ebops(ground.topology, item.design)
-    if size > task.synth.ebops_limit:
-        reason = f"{size:.0f} EBOPs are more than synth.ebops_limit = {task.synth.ebops_limit}: traced only"
-        return replace(item, failed=reason)
-    target = task.target
-    inputs = {
-        "sources": _source_digest(folder, ("rtl/src", "rtl/rtl.json")),
-        "tool": yosys.tool_version(),
-        "part": target.part,
-        "clock_ns": target.clock_ns,
-    }
+def _reported(context: Context, ground: Ground, item: Built) -> Built | None:
+    """The design with the report that the run has already, or with the reason why it needs none; else None."""
+    size, limit = ebops(ground.topology, item.design), context.task.synth.ebops_limit
+    if size > limit:
+        return replace(item, failed=f"{size:.0f} EBOPs are more than synth.ebops_limit = {limit}: not synthesised")
+    step = context.store.find("synth", _synthesis(context, item))
+    return None if step is None else replace(item, report=Report.from_json(step.result["report"]))
 
-    def compute():
-        with context.stage("synthesising", f"{item.design.digest} ({item.name})"):
-            # In a folder of its own: what a killed run's tool may still write is nobody's.
-            with TemporaryDirectory(prefix=f".synth-{item.design.digest}.", dir=context.out) as temporary:
-                work = Path(temporary)
-                shutil.copytree(folder / "rtl" / "src", work / "src")
-                shutil.copy(folder / "rtl" / "rtl.json", work)
-                try:
-                    report = yosys.run(work, target.part, target.clock_ns, task.synth.timeout)
-                except ToolFailed as error:
-                    raise _with_kept_logs(error, work / "synth", context.out / "logs" / item.design.digest) from None
-                shutil.rmtree(folder / "rtl" / "synth", ignore_errors=True)
-                shutil.copytree(work / "synth", folder / "rtl" / "synth")
-            kept = replace(report, path=str((folder / "rtl" / "synth" / "yosys.log").relative_to(context.out)))
-            return {"report": kept.to_json()}, {}
 
+def _synthesis(context: Context, item: Built) -> dict:
+    """What a report depends on. The version is that of the tool that is here: reports brought from elsewhere tell theirs."""
+    job = context.job(project_folder(context, item))
     try:
-        return replace(item, report=Report.from_json(context.store.step("synth", inputs, compute).result["report"]))
-    except ToolFailed as error:
+        version = installed(context.tool).version
+    except ToolFailed:
+        version = None
+    return {"tool": job.tool, "version": version, "place": place(subject_of(job), job.stage)}
+
+
+def _with_outcome(context: Context, item: Built, outcome: Outcome) -> Built:
+    """The design with its report, whose files are put into its project, or with the reason why there is none."""
+    if outcome.report is None:
+        error = outcome.error
         context.say(f"  {item.design.digest}: {error}")
         return replace(item, failed=str(error), error=error)
-
-
-def _with_kept_logs(error: ToolFailed, folder: Path, kept: Path) -> ToolFailed:
-    """The same failure, with what the tool left saved from the folder that goes away."""
-    if error.log is None:
-        return error
-    shutil.rmtree(kept, ignore_errors=True)
-    shutil.copytree(folder, kept)
-    text = str(error).split(" (see ")[0].replace(str(folder), str(kept))
-    return ToolFailed(text, kept / error.log.name, error.line)
+    kept = results.put(outcome, project_folder(context, item))
+    report = replace(outcome.report, path=str((kept / outcome.report.path).relative_to(context.out)))
+    step = context.store.step("synth", _synthesis(context, item), lambda: ({"report": report.to_json()}, {}))
+    return replace(item, report=Report.from_json(step.result["report"]))
 
 
 def _source_digest(project: Path, names: Sequence[str]) -> str:

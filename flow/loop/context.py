@@ -14,8 +14,16 @@ from flow.estimate.knowledge import load
 from flow.estimate.observation import Observation
 from flow.firmware import settings
 from flow.store import Store
+from flow.synth import cache
+from flow.synth.job import Job
+from flow.synth.jobs.settings import JobSettings
+from flow.synth.report import Stage
+from flow.synth.tools import TOOLS
+from flow.synth.tools.tool import Limits, Tool
 from flow.task import Task
 
+# What a tool that reads the HLS project must find there.
+_BACKENDS = {"vitis": settings.Backend.VITIS, "vivado_hls": settings.Backend.VIVADO}
 
 @dataclass(frozen=True)
 class Context:
@@ -25,17 +33,21 @@ class Context:
     folder: Path
     out: Path
     quiet: bool = False
+    jobs: JobSettings = JobSettings()
     _seconds: dict[str, float] = field(default_factory=dict)
 
     @staticmethod
-    def of(folder: Path, out: Path | None = None, quiet: bool = False) -> "Context":
+    def of(
+        folder: Path, out: Path | None = None, quiet: bool = False, jobs: JobSettings = JobSettings()
+    ) -> "Context":
         """Reads and checks the task; raises BadInput before any work."""
         read = task.read(folder)
         try:
             parts.find(read.target.part)
         except BadInput as error:
             raise BadInput(f"{folder / 'task.yaml'}: target.part: {error}") from None
-        return Context(read, folder, out or Path("hls_projects") / folder.resolve().name, quiet)
+        _check_tool(read, folder / "task.yaml")
+        return Context(read, folder, out or Path("hls_projects") / folder.resolve().name, quiet, jobs)
 
     @property
     def name(self) -> str:
@@ -63,6 +75,30 @@ class Context:
     def target(self) -> settings.Target:
         """What projects are built for."""
         return task.target(self.task)
+
+    @property
+    def tool(self) -> Tool:
+        """The tool whose reports close the loop."""
+        return TOOLS[self.task.target.tool]
+
+    @property
+    def until(self) -> Stage:
+        """How far that tool goes."""
+        return Stage(self.task.target.stage) if self.task.target.stage else self.tool.usual
+
+    def job(self, project: Path, tool: Tool | None = None, stage: Stage | None = None, again: bool = False) -> Job:
+        """The run of a tool, that of the loop unless another is named, on a built design."""
+        tool, limits = tool or self.tool, self.task.synth
+        until = stage or (self.until if tool is self.tool else tool.usual)
+        return Job(
+            project.resolve(),
+            tool.name,
+            until,
+            Limits(limits.timeout, limits.memory),
+            cache.root(),
+            limits.licences.get(tool.name),
+            again,
+        )
 
     def say(self, text: str) -> None:
         """A line for people, on standard error."""
@@ -102,6 +138,23 @@ class Context:
                 bar.close()
 
         return step
+
+
+def _check_tool(read: Task, path: Path) -> None:
+    """Raise BadInput where the tool can't go as far, or does not read what is built."""
+    tool, stage = TOOLS[read.target.tool], read.target.stage
+    if stage is not None and Stage(stage) not in tool.stages:
+        known = ", ".join(item.value for item in tool.stages)
+        raise BadInput(f"{path}: target.stage: {stage!r} is no stage of {tool.name}; its stages: {known}")
+    backend = _BACKENDS.get(tool.name, read.target.backend)
+    if backend != read.target.backend:
+        raise BadInput(
+            f"{path}: target.tool: {tool.name} reads projects of the backend {backend}, and target.backend is"
+            f" {read.target.backend}"
+        )
+    for name in read.synth.licences:
+        if name not in TOOLS:
+            raise BadInput(f"{path}: synth.licences: {name!r} is no tool; known: {', '.join(TOOLS)}")
 
 
 def scaling_of(result: dict) -> InputScaling:

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from flow.cost import COSTS, power
-from flow.cost import rtl as cost
 from flow.estimate.knowledge import power_model
+from flow.loop import pricing
 from flow.loop.build import model_of, project_folder
 from flow.loop.context import Context
 from flow.loop.prepare import RANGE_EVENTS, Ground
@@ -83,7 +83,7 @@ def summary(context: Context, ground: Ground, state: State, best: Built | None, 
         "cost": task.objective.minimize,
         "operating_point": task.operating_point.model_dump(mode="json"),
         "target": task.target.model_dump(mode="json")
-        | {"interval": task.firmware.interval, "clock_mhz": task.target.clock, "clock_ns": clock},
+        | {"stage": context.until.value, "interval": task.firmware.interval, "clock_mhz": task.target.clock, "clock_ns": clock},
         "firmware": task.firmware.model_dump(mode="json", exclude_defaults=True) | {"plain": context.target.plain},
         "budget": limits,
         "topology": ground.topology.to_json(),
@@ -100,7 +100,7 @@ def summary(context: Context, ground: Ground, state: State, best: Built | None, 
                 "name": item.name,
                 "digest": item.design.digest,
                 "design": item.design.to_json(),
-                "figures": _json(item.physics) | _json(item.predicted["traced"]),
+                "figures": _json(item.physics) | _json(item.price),
                 "report": _json(item.reported(clock)) or None,
                 "inside_budget": inside(item.reported(clock), limits) if item.report else None,
                 "note": item.failed,
@@ -108,7 +108,7 @@ def summary(context: Context, ground: Ground, state: State, best: Built | None, 
             }
             for item in state.baselines
         ],
-        "rounds": [_round(done, limits, clock, metric) for done in state.rounds],
+        "rounds": [_round(context, done) for done in state.rounds],
         "trials": _counts(context, state),
         "points": _points(context, ground, state),
         "front": _front(context, state),
@@ -151,7 +151,9 @@ def _json(figures: Mapping[str, Figure]) -> dict:
     return {name: figure.to_json() for name, figure in figures.items()}
 
 
-def _round(done: Round, limits, clock: float, metric: str) -> dict:
+def _round(context: Context, done: Round) -> dict:
+    limits, clock, metric = context.limits, context.task.target.clock_ns, context.task.objective.maximize
+    before = pricing.coefficients(context, done.before)
     errors = prediction_error(done.built, "model", clock)
     traced = prediction_error(done.built, "traced", clock)
     return {
@@ -177,11 +179,8 @@ def _round(done: Round, limits, clock: float, metric: str) -> dict:
             n: {"value": value, "unit": "", "fidelity": "traced"} for n, value in traced.items()
         },
         "calibration": {
-            name: {
-                "before": dict(zip(getattr(done.before, name).features, getattr(done.before, name).mean)),
-                "after": dict(zip(getattr(done.after, name).features, getattr(done.after, name).mean)),
-            }
-            for name in ("lut", "ff", "latency_cycles", "traced_lut", "traced_ff")
+            name: {"before": before.get(name, {}), "after": row}
+            for name, row in pricing.coefficients(context, done.after).items()
         },
     }
 
@@ -267,8 +266,8 @@ def _chosen(context: Context, ground: Ground, state: State, best: Built, test: M
             for name, limit in context.limits.items()
         },
         "by_layer": best.report.by_layer,
-        "predicted_by_layer": cost.predict_by_layer(
-            state.model, ground.topology, best.design, ground.scaling.word, clock
+        "predicted_by_layer": pricing.by_layer(
+            context, state.model, ground.topology, best.design, ground.scaling.word
         ),
         "ranges": _ranges(context, ground, best),
         "project": str(project_folder(context, best)),

@@ -6,17 +6,19 @@ from functools import cached_property
 
 import numpy as np
 
-from flow.cost import rtl as cost
 from flow.data.scaling import Centred, InputScaling
 from flow.design import Design, LayerDesign
 from flow.errors import BadInput, BudgetMissed
-from flow.estimate.knowledge import verilog_model
 from flow.firmware.followed import check_form
 from flow.formats import Format, best_integer, parse
+from flow.loop import pricing
 from flow.loop.context import Context, scaling_of
 from flow.metrics import Figure
 from flow.space import SearchSpace, build_space, check_space, formats, least_design
 from flow.store import Step, file_digest
+from flow.synth import cache
+from flow.synth.jobs.call import call
+from flow.synth.jobs.settings import Needs, System
 from flow.topology import Topology, Weighted
 from flow.train.designs import (
     Physics,
@@ -37,6 +39,7 @@ BASELINE_KINDS = {  # of a uniform design's activations, by function
     "sigmoid": "quantized_sigmoid",
     "linear": "quantized_bits",
 }
+TRAINING_GB, TRAINING_S = 8.0, 4 * 3600.0  # what a batch system is asked for, for a population
 RANGE_EVENTS = 20_000  # events on which ranges of activations are taken
 
 # What training starts from: the key of the step that made it, and parameters by name (None = random).
@@ -193,12 +196,15 @@ def train_on(
     }
 
     def compute():
+        prices = [0.0] * len(designs) if costs is None else costs
+        begins = [Start(parameters, cost) for (_, parameters), cost in zip(starts, prices, strict=True)]
         with context.stage(f"training {name}"):
-            prices = [0.0] * len(designs) if costs is None else costs
+            if context.jobs.system is not System.LOCAL:
+                return _train_elsewhere(context, ground, designs, begins, schedule, teacher[1])
             return train_designs(
                 ground.topology,
                 designs,
-                [Start(parameters, cost) for (_, parameters), cost in zip(starts, prices, strict=True)],
+                begins,
                 ground.train,
                 ground.validation,
                 ground.physics,
@@ -210,6 +216,19 @@ def train_on(
             )
 
     return context.store.step(name.replace(" ", "-"), inputs, compute)
+
+
+def _train_elsewhere(context: Context, ground: Ground, designs, starts, schedule: Schedule, teacher):
+    """As `train_designs`, on a worker of the job system."""
+    from flow.loop.elsewhere import Training, train
+
+    population = context.task.train.population
+    job = Training(
+        ground.topology, tuple(designs), tuple(starts), ground.data.folder.resolve(), ground.physics, schedule, teacher,
+        population,
+    )  # fmt: skip
+    needs = Needs(1, TRAINING_GB, TRAINING_S)
+    return call(train, job, settings=context.jobs, folder=cache.root(), needs=needs, say=context.say)
 
 
 def _schedule(context: Context, designs: Sequence[Design | None], epochs: int, halved: bool) -> Schedule:
@@ -349,13 +368,13 @@ def check_firmware(context: Context, topology: Topology) -> None:
 def _check_least(context: Context, topology: Topology) -> None:
     """Raise BudgetMissed where even the least design of the space is predicted far outside the budget.
 
-    Nothing is said of RTL that the closed form does not price.
+    Nothing is said of what the closed form does not price.
     """
-    if not context.target.plain:
+    if not pricing.priced(context):
         return
     least = least_design(context.task.space, topology, context.path)
     word = parse(context.task.data.word)
-    figures = cost.predict(verilog_model(context.known), topology, least, word, context.task.target.clock_ns)
+    figures = pricing.predict(context, pricing.start(context), topology, least, word)
     for name, limit in context.limits.items():
         figure = figures[name]
         if figure.value - 3 * (figure.error or 0.0) > limit:

@@ -4,14 +4,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from flow.cost import costs
-from flow.cost import rtl as cost
 from flow.design import Design, distance
-from flow.estimate.gather import NOT_PRICED
-from flow.loop.build import convert_all, synthesise_all, trace_all
+from flow.errors import ToolFailed, Trouble
+from flow.loop import pricing
+from flow.loop.build import convert_all, project_folder, synthesise_all, trace_all
 from flow.loop.context import Context
 from flow.loop.prepare import Ground, Origin, train_on
-from flow.loop.state import Built, Round, State, learn, pipelined
+from flow.loop.state import Built, CostState, Round, State
 from flow.metrics import Figure
 from flow.search import strategy
 from flow.search.choose import Candidate, choose, rank
@@ -24,11 +23,9 @@ SHORTLIST = 4  # designs that are trained long and traced, for each one that is 
 LADDER = 8  # uniform designs that every strategy's first batch starts from
 
 
-def predicted(context: Context, ground: Ground, model: cost.CostModel, design: Design) -> dict[str, Figure]:
+def predicted(context: Context, ground: Ground, model: CostState, design: Design) -> dict[str, Figure]:
     """All closed-form figures of a design, by the cost model of the moment."""
-    target, word = context.target, ground.scaling.word
-    figures = cost.predict(model, ground.topology, design, word, target.clock_ns)
-    return costs(ground.topology, design) | pipelined(figures, target)
+    return pricing.predict(context, model, ground.topology, design, ground.scaling.word)
 
 
 def search(context: Context, ground: Ground, state: State, number: int) -> State:
@@ -86,11 +83,9 @@ def convert(context: Context, ground: Ground, state: State, finals: tuple[Built,
 
 
 def _candidate(item: Built, metric: str) -> Candidate:
-    """The traced price decides; how unsure the closed form is of the design tells what its report would teach."""
+    """The best prediction decides; how unsure the closed form is of the design tells what its report would teach."""
     lut = item.predicted["model"]["lut"]
-    return Candidate(
-        item.design.digest, item.physics[metric], item.predicted["traced"], (lut.error or 0.0) / max(lut.value, 1.0)
-    )
+    return Candidate(item.design.digest, item.physics[metric], item.price, (lut.error or 0.0) / max(lut.value, 1.0))
 
 
 def feed_back(context: Context, ground: Ground, state: State, number: int, verified: tuple[Built, ...]) -> State:
@@ -98,15 +93,26 @@ def feed_back(context: Context, ground: Ground, state: State, number: int, verif
     built = synthesise_all(context, ground, verified)
     told = (*state.baselines, *built) if number == 1 else built
     errors = [item.error for item in told if item.error is not None]
+    _wait_for_imports(context, [item for item in told if item.error and item.error.trouble is Trouble.MISSING])
     if errors and not any(item.report for item in (*state.baselines, *state.built, *built)):
         raise errors[0]  # no report at all: there is nothing to go on with
-    reported, target = (*state.baselines, *state.built, *built), context.task.target
-    if not context.target.plain:
-        context.say(f"  the reports leave the cost model as it is: {NOT_PRICED}")
-        reported = ()
-    after = learn(context.known, ground.topology, ground.scaling.word, reported, target.part, target.clock_ns)
+    reported = (*state.baselines, *state.built, *built)
+    after = pricing.learn(context, ground.topology, ground.scaling.word, reported)
     trials = sum(trial.round == number for trial in state.trials)
     return state.with_round(Round(number, trials, built, state.model, after))
+
+
+def _wait_for_imports(context: Context, items: Sequence[Built]) -> None:
+    """Raise ToolFailed where designs wait for reports of a tool that is elsewhere: which, and how to go on."""
+    if not items:
+        return
+    folders = " ".join(str(project_folder(context, item)) for item in items)
+    raise ToolFailed(
+        f"{context.path}: target.tool: {context.tool.name} is not on this machine, and {len(items)} designs wait for its"
+        f" reports ({context.until.value}): take {folders} to where it is, run it there (each has a Makefile), then"
+        f" `flow synth {context.folder} --import DIR` with what came back, and run again; or {context.tool.setting}",
+        trouble=Trouble.MISSING,
+    )
 
 
 def winners(context: Context, state: State) -> list[Built]:

@@ -1,20 +1,18 @@
 """What a run knows between rounds: trials, built designs and their reports, and the calibrated cost model."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from flow.cost.hls import HlsModel
 from flow.cost.rtl import CostModel
 from flow.design import Design
 from flow.errors import ToolFailed
-from flow.estimate.gather import observation, on_verilog
-from flow.estimate.knowledge import verilog_model
-from flow.estimate.observation import Observation, joined
-from flow.firmware.settings import Target
-from flow.formats import Fixed
-from flow.metrics import Figure, Implementation, figure
+from flow.metrics import Figure, figure
 from flow.study import Trial
 from flow.synth.report import Report
-from flow.topology import Topology
+
+CostState = CostModel | HlsModel
+"""The cost model of Verilog designs or of hls4ml networks: of what the tool of the loop reads."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +40,13 @@ class Built:
         return {} if self.report is None else report_figures(self.report, clock_ns)
 
     def resources(self, clock_ns: float) -> dict[str, Figure]:
-        """The surest figures there are: reported, or else predicted from the trace."""
-        return dict(self.predicted["traced"]) | self.reported(clock_ns)
+        """The surest figures there are: reported, or else the best predicted."""
+        return dict(self.price) | self.reported(clock_ns)
+
+    @property
+    def price(self) -> Mapping[str, Figure]:
+        """The best prediction: from the trace, where the tool of the loop reads what was traced."""
+        return self.predicted.get("traced") or self.predicted["model"]
 
 
 @dataclass(frozen=True)
@@ -53,15 +56,15 @@ class Round:
     number: int
     trials: int
     built: tuple[Built, ...]
-    before: CostModel
-    after: CostModel
+    before: CostState
+    after: CostState
 
 
 @dataclass(frozen=True)
 class State:
     """Everything so far."""
 
-    model: CostModel
+    model: CostState
     trials: tuple[Trial, ...] = ()
     rounds: tuple[Round, ...] = ()
     baselines: tuple[Built, ...] = field(default=())
@@ -76,8 +79,8 @@ class State:
 
 
 def report_figures(report: Report, clock_ns: float) -> dict[str, Figure]:
-    """A logic synthesis report as figures; what the tool didn't say is left out."""
-    marks = {"implementation": Implementation.RTL, "tool": f"{report.tool} {report.tool_version or ''}".strip()}
+    """A report as figures; what the tool didn't say is left out."""
+    marks = {"implementation": report.implementation, "tool": f"{report.tool} {report.tool_version or ''}".strip()}
     found = {}
     for name in ("lut", "ff", "dsp", "bram_18k", "critical_path_ns"):
         value = getattr(report, name)
@@ -90,26 +93,6 @@ def report_figures(report: Report, clock_ns: float) -> dict[str, Figure]:
     return found
 
 
-def pipelined(figures: Mapping[str, Figure], target: Target) -> dict[str, Figure]:
-    """Predicted figures of a design for a target: a latency that is asked for is met exactly."""
-    if target.cycles is None:
-        return dict(figures)
-    cycles = {"latency_cycles": float(target.cycles), "latency_ns": target.cycles * target.clock_ns}
-    return {**figures, **{name: replace(figures[name], value=value, error=0.0) for name, value in cycles.items()}}
-
-
-def learn(
-    known: Sequence[Observation], topology: Topology, word: Fixed, built: Sequence[Built], part: str, clock_ns: float
-) -> CostModel:
-    """The cost model after the reports of the user's calibration file and those of `built`; none counts twice."""
-    found = []
-    for item in built:
-        if item.report is not None:
-            of = on_verilog(item.report, topology, item.design, word, dict(item.traced), part, clock_ns)
-            found.append(observation(item.report, item.design.digest, of))
-    return verilog_model(joined(known, found))
-
-
 def prediction_error(built: tuple[Built, ...], fidelity: str, clock_ns: float) -> dict[str, float]:
     """Mean of |predicted / reported - 1| of LUT, FF and latency over the designs that have a report."""
     found = {}
@@ -117,7 +100,7 @@ def prediction_error(built: tuple[Built, ...], fidelity: str, clock_ns: float) -
         ratios = [
             abs(item.predicted[fidelity][name].value / item.reported(clock_ns)[name].value - 1.0)
             for item in built
-            if name in item.reported(clock_ns) and item.reported(clock_ns)[name].value > 0
+            if fidelity in item.predicted and name in item.reported(clock_ns) and item.reported(clock_ns)[name].value > 0
         ]
         if ratios:
             found[name] = sum(ratios) / len(ratios)

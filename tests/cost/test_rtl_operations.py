@@ -113,11 +113,11 @@ def test_counts_of_every_network(name):
 def test_predictions_from_counts_agree_with_yosys(tmp_path, activation):
     pytest.importorskip("qkeras")
     from flow.firmware import rtl
-    from flow.synth import yosys
+    from flow.synth.job import synthesise
 
     found = traced("dense", 3, kernels=(Fixed(5, 0),), activations={"relu": (activation,)})
     rtl.write(found, tmp_path, "little", Target("xcvu9p-flga2104-2L-e", CLOCK_NS))
-    report = yosys.run(tmp_path, "xcvu9p-flga2104-2L-e", CLOCK_NS)
+    report = synthesise(tmp_path)
     counts = cost.count(stages(found, CLOCK_NS))
     figures = cost.predict_traced(cost.prior(), counts, report.latency_cycles[1], CLOCK_NS)
     assert figures["lut"].value == pytest.approx(report.lut, rel=0.1)

@@ -24,7 +24,7 @@ from flow.firmware.multiplexed.lanes import module
 from flow.firmware.rtl import testbench
 from flow.firmware.settings import Target
 from flow.formats import Binary, Fixed, Relu, Ternary
-from flow.synth import yosys
+from flow.synth.job import synthesise
 from flow.topology import Activation, Conv, Merge, Reshape, Topology
 from flow.topology import Dense as DenseLayer
 from flow.train import qkeras_model
@@ -225,7 +225,7 @@ def test_synthesis_tells_the_shared_layer_apart(tmp_path):
     design = example_design(topology, kernels=(Fixed(6, 0),), activations=activations, input=Fixed(6, 2))
     model = qkeras_model.build(topology, design, scaling, example_weights(topology))
     multiplexed.write(model, scaling.word, tmp_path, "net", target(reuse=(("fc0", 4),)))
-    report = yosys.run(tmp_path, PART, CLOCK_NS)
+    report = synthesise(tmp_path)
     shared = report.by_layer["fc0"]
     # a multiplier for each input and lane, but for the few whose weights are narrow in every phase
     assert 8 < shared["dsp"] <= 8 * 2 and report.dsp == shared["dsp"]

@@ -10,12 +10,12 @@ from loop.running import ROOT, TINY, copy_without, result
 
 from flow.cost import rtl as cost
 from flow.formats import parse
+from flow.loop import build
 from flow.metrics import Fidelity, figure
 from flow.search import STRATEGIES
 from flow.search.choose import Candidate, choose
 from flow.space import build_space
 from flow.study import State, Trial, pasts
-from flow.synth import yosys
 from flow.task import Space
 from flow.topology import Dense, Topology
 
@@ -144,21 +144,23 @@ def test_the_choice_changes():
     assert built(model(2.0)) == ternary.digest
 
 
-def doubling(kind: str, seen: list[str], true_run=yosys.run):
-    """`flow.synth.yosys.run` that doubles the look-up tables of layers whose kernels are of a kind."""
+def doubling(kind: str, seen: list[str], true_run=build.run_jobs):
+    """`run_jobs` of the loop that doubles the look-up tables of layers whose kernels are of a kind."""
 
-    def run(folder: Path, *arguments, **more):
-        said = true_run(folder, *arguments, **more)
-        digest = folder.name.split("-")[-1].split(".")[0]
-        layers = json.loads((folder.parent / digest / "design.json").read_text())["layers"]
+    def doubled(job, outcome):
+        said = outcome.report
+        layers = json.loads((job.project / "design.json").read_text())["layers"]
         rows = {name: dict(row) for name, row in said.by_layer.items()}
         extra = 0
         for name, layer in layers.items():
             if parse(layer["kernel"]).kind == kind:
                 extra += rows[name]["lut"]
                 rows[name]["lut"] *= 2
-        seen.append(digest)
-        return replace(said, lut=said.lut + extra, by_layer=rows)
+        seen.append(job.project.name)
+        return replace(outcome, report=replace(said, lut=said.lut + extra, by_layer=rows))
+
+    def run(jobs, *arguments):
+        return [doubled(job, outcome) for job, outcome in zip(jobs, true_run(jobs, *arguments))]
 
     return run
 
@@ -178,7 +180,7 @@ def test_the_loop_is_steered_by_reports(tmp_path, undisturbed, monkeypatch):
         for row in first
     ]
     assert DOUBLED in set.union(*kinds), "the first round builds no design of the doubled kind"
-    monkeypatch.setattr(yosys, "run", doubling(DOUBLED, seen))
+    monkeypatch.setattr(build, "run_jobs", doubling(DOUBLED, seen))
     monkeypatch.chdir(ROOT)
     try:
         codesign.run(Path(TINY), out, quiet=True)

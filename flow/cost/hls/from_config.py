@@ -42,7 +42,7 @@ def read_network(path: Path, wanted: Mapping | None = None) -> Network:
         row: Mapping = {}
         model = _keras_file(path)
     else:
-        row = _mapping(path)
+        row = mapping(path)
         model = row if "class_name" in row and "config" in row else None
     try:
         return checked(_with(from_config({} if model is row else row, path.parent, model), wanted or {}))
@@ -93,7 +93,7 @@ def _model(row: Mapping, folder: Path) -> Mapping:
         raise BadInput("names no network: neither KerasModel nor KerasJson, and no written project is beside it")
     for place in (Path(named), folder / named, folder / Path(named).name):
         if _is_file(place):
-            return _keras_file(place) if place.suffix == ".keras" else _mapping(place)
+            return _keras_file(place) if place.suffix == ".keras" else mapping(place)
     raise BadInput(f"KerasModel {named}: no such file, nor {folder / Path(named).name}")
 
 
@@ -107,7 +107,7 @@ def _keras_file(path: Path) -> Mapping:
     return _json(_text_of(text, path), path)
 
 
-def _mapping(path: Path) -> Mapping:
+def mapping(path: Path) -> Mapping:
     """A JSON or YAML file that holds a mapping."""
     try:
         with open(path, "rb") as file:

@@ -8,6 +8,7 @@ from `prior.json` (fitted by `benchmarks/prior.py`) that every report corrects (
 from flow.cost.rtl.features import FF_FEATURES, LATENCY_FEATURES, LUT_FEATURES, block_names, blocks
 from flow.cost.rtl.model import (
     CLOCK_NS,
+    REGRESSIONS,
     STAGE,
     TOOL,
     CostModel,
@@ -30,6 +31,7 @@ __all__ = [
     "FF_FEATURES",
     "LATENCY_FEATURES",
     "LUT_FEATURES",
+    "REGRESSIONS",
     "STAGE",
     "TOOL",
     "TRACED_FF_FEATURES",

@@ -5,6 +5,7 @@ fails, so that `make` stops.
 """
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from flow.errors import BadInput
@@ -12,6 +13,9 @@ from flow.firmware.project_files.facts import Facts
 from flow.firmware.settings import Backend
 
 XILINX = (Backend.VITIS, Backend.VIVADO)
+CONSTRAINTS = "constraints.xdc"
+CLOCK = "ap_clk"
+"""The clock's port in what the HLS tools of Xilinx write."""
 
 _COMMON = """# What the scripts of this folder share: the project's name, part and clock, and how a script ends its tool.
 set root [file join [file dirname [info script]] ..]
@@ -28,6 +32,9 @@ proc run {{script}} {{
 
 _SOURCE_COMMON = "source [file join [file dirname [info script]] common.tcl]\n"
 
+_TEST_BENCH = '    add_files -tb ${project_name}_test.cpp -cflags "-std=c++0x"\n'
+_FOLDER = "    add_files -tb {}\n"
+
 # hls4ml's own settings for the tool, in its order.
 _CSYNTH = """# C synthesis; runs in hls/.
 {common}
@@ -35,9 +42,7 @@ run {{
     open_project -reset ${{project_name}}_prj
     set_top $project_name
     add_files firmware/${{project_name}}.cpp -cflags "-std=c++0x"
-    add_files -tb ${{project_name}}_test.cpp -cflags "-std=c++0x"
-    add_files -tb tb_data
-    open_solution -reset solution1
+{benches}    open_solution -reset solution1
     catch {{config_array_partition -maximum_size $maximum_size}}
     config_compile -name_max_length 80
     set_part $part
@@ -62,7 +67,7 @@ _EXPORT = """# Packages the synthesised RTL as an IP of Vivado's catalogue; runs
 run {{
     open_project ${{project_name}}_prj
     open_solution solution1
-    export_design -format ip_catalog -version $version
+    export_design {flow}-format ip_catalog -version $version
 }}
 """
 
@@ -79,7 +84,7 @@ run {{
     if {{![llength $sources]}} {{ error "no Verilog of C synthesis: run make csynth first" }}
     create_project -in_memory -part $part
     add_files $sources
-    read_xdc -mode out_of_context [file join $root constraints.xdc]
+    read_xdc -mode out_of_context [file join $root {constraints}]
     synth_design -top $project_name -part $part -mode out_of_context
     report_utilization -file utilization.rpt
     report_utilization -hierarchical -file hierarchy.rpt
@@ -119,25 +124,54 @@ def hls(facts: Facts) -> dict[str, str]:
     backend = facts.target.backend
     if backend == Backend.ONEAPI:
         return {}
-    common = _SOURCE_COMMON
     if backend in XILINX:
-        settings = "source [file join $root project.tcl]\n"
-        sources = "[file join $root ${project_name}_prj solution1 syn verilog *]"
-        texts = {"csynth": _CSYNTH, "cosim": _COSIM, "export": _EXPORT}
-        scripts = {name: text.format(common=common) for name, text in texts.items()}
+        scripts = xilinx("source [file join $root project.tcl]\n")
     else:
         settings = f"set project_name {facts.top}\nset part {facts.target.part}\n"
-        sources = "[file join $root csynth ${project_name}_prj * concat_rtl.v]"
         scripts = {
-            name: _CATAPULT.format(what=what, common=common, options=f"{options} {_CATAPULT_OFF}")
+            name: _CATAPULT.format(what=what, common=_SOURCE_COMMON, options=f"{options} {_CATAPULT_OFF}")
             for name, (what, options) in _CATAPULT_OPTIONS.items()
-        }
-    scripts["common"] = _COMMON.format(settings=settings)
-    scripts["vsynth"] = _VSYNTH.format(common=common, sources=sources)
-    scripts["impl"] = _IMPL.format(common=common)
-    clock = "ap_clk" if backend in XILINX else "clk"
-    constraints = f"create_clock -period {facts.target.clock_ns:g} -name {clock} [get_ports {clock}]\n"
-    return {**{f"tcl/{name}.tcl": scripts[name] for name in sorted(scripts)}, "constraints.xdc": constraints}
+        } | _implemented(settings, "[file join $root csynth ${project_name}_prj * concat_rtl.v]", CONSTRAINTS)
+    clock = CLOCK if backend in XILINX else "clk"
+    made = {f"tcl/{name}.tcl": scripts[name] for name in sorted(scripts)}
+    return {**made, CONSTRAINTS: clock_constraints(facts.target.clock_ns, clock)}
+
+
+def xilinx(
+    settings: str,
+    test_bench: bool = True,
+    folders: Sequence[str] = ("tb_data",),
+    flow: str | None = None,
+    constraints: str = CONSTRAINTS,
+) -> dict[str, str]:
+    """The scripts of Vivado HLS, Vitis HLS and Vivado by name: csynth, cosim, export, vsynth, impl, and common, which
+    the others read.
+
+    They lie in a folder of the HLS project. `settings` is Tcl that sets what hls4ml's project.tcl does; `folders` are
+    those that the test bench reads; `flow` says how far an export goes on with Vivado ("syn", "impl"), to report what
+    came out; `constraints` is the file of the clock's, relative to the project.
+    """
+    benches = (_TEST_BENCH if test_bench else "") + "".join(_FOLDER.format(folder) for folder in folders)
+    export = "" if flow is None else f"-flow {flow} -rtl verilog "
+    return {
+        "csynth": _CSYNTH.format(common=_SOURCE_COMMON, benches=benches),
+        "cosim": _COSIM.format(common=_SOURCE_COMMON),
+        "export": _EXPORT.format(common=_SOURCE_COMMON, flow=export),
+        **_implemented(settings, "[file join $root ${project_name}_prj solution1 syn verilog *]", constraints),
+    }
+
+
+def _implemented(settings: str, sources: str, constraints: str) -> dict[str, str]:
+    return {
+        "common": _COMMON.format(settings=settings),
+        "vsynth": _VSYNTH.format(common=_SOURCE_COMMON, sources=sources, constraints=constraints),
+        "impl": _IMPL.format(common=_SOURCE_COMMON),
+    }
+
+
+def clock_constraints(clock_ns: float, port: str = CLOCK) -> str:
+    """The clock alone, of a period in ns."""
+    return f"create_clock -period {clock_ns:g} -name {port} [get_ports {port}]\n"
 
 
 def yosys(facts: Facts) -> str:

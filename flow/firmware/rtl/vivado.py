@@ -1,5 +1,7 @@
 """What Vivado reads: the clock's constraint and the script of synthesis and implementation out of context."""
 
+from collections.abc import Sequence
+
 from flow.firmware.settings import Language
 
 _READ = {Language.VERILOG: "read_verilog", Language.VHDL: "read_vhdl -vhdl2008"}
@@ -41,7 +43,7 @@ foreach source {
 } {
     @READ@ "$root/$source"
 }
-if {$clock_ns == @CLOCK@} {
+@MEMORIES@if {$clock_ns == @CLOCK@} {
     read_xdc -mode out_of_context "$root/src/@TOP@.xdc"
 } else {
     set constraint [open "$out/clock.xdc" w]
@@ -72,11 +74,21 @@ def constraints(clock_ns: float) -> str:
     return f"create_clock -period {clock_ns:g} -name clk [get_ports clk]\n"
 
 
-def script(top: str, wrapper: str, part: str, clock_ns: float, language: Language, sources: list[str]) -> str:
-    """The Tcl script; `sources` are paths within the project in the order of compilation."""
+def script(
+    top: str,
+    wrapper: str,
+    part: str,
+    clock_ns: float,
+    language: Language,
+    sources: Sequence[str],
+    memories: Sequence[str] = (),
+) -> str:
+    """The Tcl script; `sources` are paths within the project in the order of compilation, `memories` those of what
+    they read with $readmemh and its like."""
     marks = {
         "TOP": top, "WRAPPER": wrapper, "PART": part, "CLOCK": f"{clock_ns:g}", "READ": _READ[language],
         "SOURCES": "\n".join(f"    {path}" for path in sources),
+        "MEMORIES": "".join(f'read_mem "$root/{path}"\n' for path in memories),
     }  # fmt: skip
     text = SCRIPT
     for mark, value in marks.items():

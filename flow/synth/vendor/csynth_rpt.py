@@ -2,9 +2,9 @@
 
 import re
 
-from flow.synth.report import Report, Stage
+from flow.synth.report import Range, Report, Stage, Status
 from flow.synth.vendor.csynth_xml import missed, undefined
-from flow.synth.vendor.text import Table, Text, span, with_shared
+from flow.synth.vendor.text import Table, Text, with_shared
 
 SIGNATURE = r"== (?:Vivado|Vitis) HLS Report for '"
 _COLUMNS = {"lut": ("LUT",), "ff": ("FF",), "dsp": ("DSP48E", "DSP"), "bram_18k": ("BRAM_18K",), "uram": ("URAM",)}
@@ -20,7 +20,8 @@ def parse(text: Text) -> Report:
     latency, interval = _latency(text, performance, utilization)
     summary = _after(text, r"\* Summary", "the summary of its utilization", utilization)
     totals = _totals(text, summary)
-    layers, messages = with_shared(_instances(text, summary.end), totals)
+    instances = _instances(text, summary.end)
+    layers, messages = with_shared(instances or {}, totals)
     return Report(
         path=text.path,
         tool=f"{tool.lower()}_hls",
@@ -31,8 +32,9 @@ def parse(text: Text) -> Report:
         design=design,
         clock_target_ns=target,
         clock_estimated_ns=estimated,
-        latency_cycles=span(*latency),
-        interval_cycles=span(*interval),
+        latency_cycles=latency,
+        interval_cycles=interval,
+        status=Status.INCOMPLETE if instances is None else Status.OK,
         messages=missed(estimated, target) + undefined(latency) + messages,
         by_layer=layers,
         **totals,
@@ -55,14 +57,14 @@ def _clock(text: Text, start: int, end: int) -> tuple[float | None, float | None
     return text.nanoseconds(row["Target"], line, "Target"), text.nanoseconds(row["Estimated"], line, "Estimated")
 
 
-def _latency(text: Text, start: int, end: int) -> tuple[list[int | None], list[int | None]]:
-    """Latency and interval as [least, most]; later versions have times between the two."""
+def _latency(text: Text, start: int, end: int) -> tuple[Range | None, Range | None]:
+    """Latency and interval; later versions have times between the two."""
     table = _after(text, r"^\s*\+ Latency", "its latency", start, end)
     if len(table.rows) != 1 or len(table.rows[0][1]) not in (5, 7):
         raise text.wrong(table.start, "the table of latency is not one row of 5 or 7 cells")
     line, cells = table.rows[0]
     cycles = [text.cycles(cell, line, "the latency or interval") for cell in (*cells[:2], *cells[-3:-1])]
-    return cycles[:2], cycles[2:]
+    return text.span(*cycles[:2], line, "the latency"), text.span(*cycles[2:], line, "the interval")
 
 
 def _totals(text: Text, table: Table) -> dict[str, int | None]:
@@ -83,10 +85,12 @@ def _resources(text: Text, line: int, row: dict[str, str]) -> dict[str, int | No
     return counts
 
 
-def _instances(text: Text, start: int) -> dict[str, dict[str, int]]:
-    """Instance -> resources; none where the module has no instances or the report ends with its summary."""
+def _instances(text: Text, start: int) -> dict[str, dict[str, int]] | None:
+    """Instance -> resources; empty where the module has no instances, None where the report ends with its summary."""
     heading = text.find(r"^\s*\* Instance", start)
-    if heading is None or text.lines[min(heading + 1, len(text.lines) - 1)].strip() == "N/A":
+    if heading is None:
+        return None
+    if heading + 1 < len(text.lines) and text.lines[heading + 1].strip() == "N/A":
         return {}
     table = text.table(text.need(r"^\s*\+-", "its instances", heading + 1))
     if table.row("Total") is None:

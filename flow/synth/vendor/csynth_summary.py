@@ -6,7 +6,7 @@ It says the worst latency and interval only, and neither the target clock nor th
 import re
 
 from flow.synth.report import Report, Stage
-from flow.synth.vendor.text import Table, Text, span, with_shared
+from flow.synth.vendor.text import Table, Text, with_shared
 
 SIGNATURE = r"== Synthesis Summary Report of '"
 _COLUMNS = {"lut": "LUT", "ff": "FF", "dsp": "DSP", "bram_18k": "BRAM", "uram": "URAM"}
@@ -41,8 +41,8 @@ def parse(text: Text) -> Report:
         stage=Stage.CSYNTH,
         part=text.field(r"\* Target device:\s*(\S+)", "its target device", start, heading),
         design=name,
-        latency_cycles=span(None, text.cycles(row["Latency (cycles)"], line, "Latency (cycles)")),
-        interval_cycles=span(None, text.cycles(row["Interval"], line, "Interval")),
+        latency_cycles=text.span(None, text.cycles(row["Latency (cycles)"], line, "Latency (cycles)"), line, "latency"),
+        interval_cycles=text.span(None, text.cycles(row["Interval"], line, "Interval"), line, "interval"),
         messages=(*(_issue(row)), *messages),
         by_layer=layers,
         **totals,

@@ -4,8 +4,8 @@ import re
 from xml.etree import ElementTree
 
 from flow.errors import BadInput
-from flow.synth.report import Report, Stage
-from flow.synth.vendor.text import UNKNOWN, Text, span
+from flow.synth.report import Range, Report, Stage
+from flow.synth.vendor.text import UNITS, UNKNOWN, Text
 
 SIGNATURE = r"<profile>\s*<ReportVersion>"
 _RESOURCES = "AreaEstimates/Resources"
@@ -28,8 +28,8 @@ def parse(text: Text) -> Report:
     uram = root.find(f"{_RESOURCES}/URAM")
     target = _time(text, root, "UserAssignments/TargetClockPeriod")
     estimated = _time(text, root, "PerformanceEstimates/SummaryOfTimingAnalysis/EstimatedClockPeriod")
-    latency = [_cycles(text, root, f"{_LATENCY}/{name}") for name in ("Best-caseLatency", "Worst-caseLatency")]
-    interval = [_cycles(text, root, f"{_LATENCY}/{name}") for name in ("Interval-min", "Interval-max")]
+    latency = _span(text, root, "Best-caseLatency", "Worst-caseLatency")
+    interval = _span(text, root, "Interval-min", "Interval-max")
     return Report(
         path=text.path,
         tool="vivado_hls" if dsp == "DSP48E" else "vitis_hls",
@@ -45,8 +45,8 @@ def parse(text: Text) -> Report:
         dsp=_count(text, root, f"{_RESOURCES}/{dsp}"),
         bram_18k=_count(text, root, f"{_RESOURCES}/BRAM_18K"),
         uram=None if uram is None else _count(text, root, f"{_RESOURCES}/URAM"),
-        latency_cycles=span(*latency),
-        interval_cycles=span(*interval),
+        latency_cycles=latency,
+        interval_cycles=interval,
         messages=missed(estimated, target) + undefined(latency),
     )
 
@@ -58,9 +58,9 @@ def missed(estimated: float | None, target: float | None) -> tuple[str, ...]:
     return (f"the estimated clock, {estimated:g} ns, misses its target, {target:g} ns",)
 
 
-def undefined(latency: list[int | None]) -> tuple[str, ...]:
+def undefined(latency: Range | None) -> tuple[str, ...]:
     """What to say of a latency that the tool does not know."""
-    return () if None not in latency else ("the latency is undefined: the bounds of a loop are not known",)
+    return () if latency is not None and None not in latency else ("the latency is undefined: the bounds of a loop are not known",)
 
 
 def _line(text: Text, path: str) -> int:
@@ -90,5 +90,15 @@ def _cycles(text: Text, root: ElementTree.Element, path: str) -> int | None:
     return None if value in UNKNOWN else text.count(value, _line(text, path), f"<{path}>")
 
 
+def _span(text: Text, root: ElementTree.Element, least: str, most: str) -> Range | None:
+    low, high = (_cycles(text, root, f"{_LATENCY}/{name}") for name in (least, most))
+    return text.span(low, high, _line(text, f"{_LATENCY}/{least}"), f"<{least}> to <{most}>")
+
+
 def _time(text: Text, root: ElementTree.Element, path: str) -> float | None:
-    return text.nanoseconds(_text(text, root, path), _line(text, path), f"<{path}>")
+    """A time in the unit that stands beside it, ns where none does."""
+    beside = f"{path.rpartition('/')[0]}/unit"
+    unit = (root.findtext(beside) or "ns").strip().lower()
+    if unit not in UNITS:
+        raise text.wrong(_line(text, beside), f"<{beside}> is {unit!r}, no unit of time; known: {', '.join(UNITS)}")
+    return text.nanoseconds(_text(text, root, path), _line(text, path), f"<{path}>", unit)

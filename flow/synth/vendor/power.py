@@ -7,7 +7,7 @@ from flow.synth.vendor import vivado
 from flow.synth.vendor.text import Table, Text
 
 SIGNATURE = r"^Power Report\s*$"
-_VALUE = re.compile(r"(\d+(?:\.\d*)?)(?:\s*\((.*)\))?\*?")
+_VALUE = re.compile(r"([0-9]+(?:\.[0-9]*)?)(?:\s*\((.*)\))?\*?")
 
 
 def parse(text: Text) -> Report:
@@ -26,6 +26,9 @@ def parse(text: Text) -> Report:
     ):
         values[name], said = _watts(text, table, row)
         messages += said
+    clock = _clock(text, table.end)
+    if clock is None:
+        messages.append("no clock constraints")
     confidence = _cell(table, "Confidence Level")
     if confidence is not None:
         messages.append(f"confidence level: {confidence[1]}")
@@ -37,8 +40,8 @@ def parse(text: Text) -> Report:
         stage=head.stage,
         part=head.part,
         design=head.design,
-        clock_target_ns=_clock(text, table.end),
-        status=Status.INCOMPLETE if None in values.values() else head.status,
+        clock_target_ns=clock[0] if clock else None,
+        status=Status.INCOMPLETE if None in values.values() or clock is None else head.status,
         messages=tuple(messages),
         **values,
     )
@@ -60,17 +63,22 @@ def _watts(text: Text, table: Table, name: str) -> tuple[float | None, list[str]
     match = _VALUE.fullmatch(value)
     if match is None:
         raise text.wrong(line, f"{name} is {value!r}, no power")
-    return float(match.group(1)), [match.group(2)] if match.group(2) else []
+    return text.real(match.group(1), line, name), [match.group(2)] if match.group(2) else []
 
 
-def _clock(text: Text, start: int) -> float | None:
-    """The period of the one clock that is constrained, None for several."""
+def _clock(text: Text, start: int) -> list[float] | None:
+    """The period of the one clock that is constrained, empty for several; None where the report does not list them."""
     heading = text.find(r"^2\.2 Clock Constraints", start)
     border = None if heading is None else text.find(r"^\s*\+-", heading)
     if border is None:
         return None
     table = text.table(border)
-    if len(table.rows) != 1 or "Constraint (ns)" not in table.columns:
+    if not table.rows:
         return None
+    if len(table.rows) != 1 or "Constraint (ns)" not in table.columns:
+        return []
     line, cells = table.rows[0]
-    return text.real(table.named(line, cells)["Constraint (ns)"], line, "the constraint")
+    period = text.real(table.named(line, cells)["Constraint (ns)"], line, "the constraint")
+    if period <= 0:
+        raise text.wrong(line, f"the constraint is {period} ns")
+    return [period]

@@ -2,16 +2,20 @@
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 from flow.errors import BadInput
+from flow.synth.report import Range
 
-_UNITS = {"": 1.0, "ns": 1.0, "us": 1e3, "µs": 1e3, "ms": 1e6, "s": 1e9}
-_TIME = re.compile(r"(\d+(?:\.\d*)?(?:e[+-]?\d+)?)\s*(ns|us|µs|ms|s|)", re.IGNORECASE)
-_REAL = re.compile(r"[+-]?\d+(?:\.\d*)?")
-_COUNT = re.compile(r"\d{1,18}")
+# The sign of micro has two code points.
+UNITS = {"ps": 1e-3, "ns": 1.0, "us": 1e3, "\u00b5s": 1e3, "\u03bcs": 1e3, "ms": 1e6, "s": 1e9}
+_TIME = re.compile(rf"(\d+(?:\.\d*)?(?:e[+-]?\d+)?)\s*({'|'.join(UNITS)}|)", re.IGNORECASE | re.ASCII)
+_REAL = re.compile(r"[+-]?\d+(?:\.\d*)?", re.ASCII)
+_COUNT = re.compile(r"\d{1,18}", re.ASCII)
+_MOST = 10**9
+"""More of a resource than any device has, and longer, in ns, than any clock: such a number is a misprint."""
 UNKNOWN = ("?", "-", "undef", "NA", "N/A")
 
 
@@ -24,7 +28,8 @@ class Text:
 
     @cached_property
     def lines(self) -> list[str]:
-        return self.text.splitlines()
+        found = self.text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+        return found if found[-1] else found[:-1]
 
     def wrong(self, line: int, message: str) -> BadInput:
         return BadInput(f"{self.path}, line {min(line, len(self.lines)) + 1}: {message}")
@@ -78,31 +83,43 @@ class Text:
         return Table(self, line, last, tuple(heads), tuple(rows))
 
     def count(self, cell: str, line: int, what: str) -> int:
-        """A count; `-`, which the tools write for none, is 0."""
+        """A number of resources; `-`, which the tools write for none, is 0."""
         value = cell.strip()
         if value == "-":
             return 0
-        if not _COUNT.fullmatch(value):
-            raise self.wrong(line, f"{what} is {value!r}, no count")
+        if not _COUNT.fullmatch(value) or int(value) > _MOST:
+            raise self.wrong(line, f"{what} is {_short(value)}, no count")
         return int(value)
 
     def cycles(self, cell: str, line: int, what: str) -> int | None:
         """Clock cycles, None where the tool says that it does not know them."""
-        return None if cell.strip() in UNKNOWN else self.count(cell, line, what)
+        value = cell.strip()
+        if value in UNKNOWN:
+            return None
+        if not _COUNT.fullmatch(value):
+            raise self.wrong(line, f"{what} is {_short(value)}, no count")
+        return int(value)
 
-    def nanoseconds(self, cell: str, line: int, what: str) -> float | None:
-        """A time in ns; one without a unit is in ns."""
+    def nanoseconds(self, cell: str, line: int, what: str, unit: str = "ns") -> float | None:
+        """A time in ns; one without a unit of its own is in `unit`."""
         if cell.strip() in UNKNOWN:
             return None
         match = _TIME.fullmatch(cell.strip())
-        if not match or not math.isfinite(float(match.group(1))):
-            raise self.wrong(line, f"{what} is {cell.strip()!r}, no time")
-        return float(match.group(1)) * _UNITS[match.group(2).lower()]
+        time = math.nan if match is None else float(match.group(1)) * UNITS[(match.group(2) or unit).lower()]
+        if not time <= _MOST:
+            raise self.wrong(line, f"{what} is {_short(cell.strip())}, no time")
+        return time
 
     def real(self, cell: str, line: int, what: str) -> float:
-        if not _REAL.fullmatch(cell.strip()):
-            raise self.wrong(line, f"{what} is {cell.strip()!r}, no number")
+        if not _REAL.fullmatch(cell.strip()) or abs(float(cell)) > _MOST:
+            raise self.wrong(line, f"{what} is {_short(cell.strip())}, no number")
         return float(cell)
+
+    def span(self, low: int | None, high: int | None, line: int, what: str) -> Range | None:
+        """(least, most), or None where neither is known."""
+        if low is not None and high is not None and low > high:
+            raise self.wrong(line, f"{what} is at least {low} and at most {high}")
+        return None if low is None and high is None else (low, high)
 
 
 @dataclass(frozen=True)
@@ -139,9 +156,16 @@ class Table:
         return dict(reversed(list(zip(self.columns, (cell.strip() for cell in cells)))))
 
 
-def span(low: int | None, high: int | None) -> tuple[int | None, int | None] | None:
-    """(least, most), or None where neither is known."""
-    return None if low is None and high is None else (low, high)
+def joined(ranges: Iterable[Range | None]) -> Range | None:
+    """The least of all ranges and the most of them; None where none is known."""
+    told = [item for item in ranges if item is not None]
+    lows, highs = ([item[end] for item in told if item[end] is not None] for end in (0, 1))
+    return (min(lows, default=None), max(highs, default=None)) if told else None
+
+
+def _short(value: str) -> str:
+    """A value to name in a message, of any length in the file."""
+    return repr(value if len(value) <= 60 else f"{value[:60]}...")
 
 
 def with_shared(

@@ -31,6 +31,9 @@ def parse(text: Text) -> Report:
             messages += ("timing not met",)
     wns = None if bare or cells[0] in (*UNKNOWN, "inf") else text.real(cells[0], line, "WNS")
     period, said = _clock(text, line)
+    if wns is not None and wns < 0 and not messages:
+        raise text.wrong(line, f"the worst slack is {wns} ns, and all constraints are said to be met")
+    whole = wns is not None and head.status is Status.OK and said is not None
     return Report(
         path=text.path,
         tool="vivado",
@@ -41,8 +44,8 @@ def parse(text: Text) -> Report:
         design=head.design,
         clock_target_ns=period,
         wns_ns=wns,
-        status=Status.OK if wns is not None and head.status is Status.OK else Status.INCOMPLETE,
-        messages=messages + said + (("no timing constraints",) if bare else ()),
+        status=Status.OK if whole else Status.INCOMPLETE,
+        messages=messages + (("no clock summary",) if said is None else said) + (("no timing constraints",) if bare else ()),
     )
 
 
@@ -82,18 +85,23 @@ def _stage(text: Text, start: int, head: vivado.Head) -> Stage:
     raise text.cut("a design state or a path that shows it")
 
 
-def _clock(text: Text, start: int) -> tuple[float | None, tuple[str, ...]]:
-    """The period of the one clock, or a message on there being several."""
+def _clock(text: Text, start: int) -> tuple[float | None, tuple[str, ...] | None]:
+    """The period of the one clock, or a message on there being several; None in place of messages where no summary of
+    clocks is there."""
     section = text.find(r"^\| Clock Summary", start)
     title = None if section is None else text.find(r"^Clock\s+Waveform\(ns\)", section)
     if title is None:
-        return None, ()
+        return None, None
     periods = []
     for line in range(title + 2, len(text.lines)):
         row = re.match(r"\s*\S.*\{[^}]*\}\s+(\S+)\s+(\S+)", text.lines[line])
         if row is None:
             break
         periods.append(text.real(row.group(1), line, "the period"))
+        if periods[-1] <= 0:
+            raise text.wrong(line, f"the period is {row.group(1)} ns")
+    else:
+        raise text.cut("the end of its clocks")
     if len(periods) == 1:
         return periods[0], ()
     return None, ((f"{len(periods)} clocks",) if periods else ())

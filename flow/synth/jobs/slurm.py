@@ -1,0 +1,28 @@
+"""Jobs on Slurm: each batch job a Dask worker with one core."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from flow.synth.jobs import batch
+from flow.synth.jobs.dask import DaskPool
+from flow.synth.jobs.settings import JobSettings, Needs
+
+
+@contextmanager
+def open_pool(settings: JobSettings, folder: Path, needs: Needs) -> Iterator[DaskPool]:
+    """Raises BadInput where Slurm or dask-jobqueue is not here, or Slurm refuses the batch jobs."""
+    with batch.open_pool(settings, folder, needs, ("sbatch", "scancel", "squeue"), cluster, _queued) as pool:
+        yield pool
+
+
+def cluster(arguments: dict, walltime_s: int):
+    from dask_jobqueue import SLURMCluster
+
+    hours, rest = divmod(walltime_s, 3600)
+    return SLURMCluster(**arguments, walltime=f"{hours:02d}:{rest // 60:02d}:{rest % 60:02d}")
+
+
+def _queued(ids: Sequence[str]) -> list[str] | None:
+    lines = batch.ask(["squeue", "--me", "--noheader", "--format=%A"])
+    return None if lines is None else [line for line in lines if line in ids]

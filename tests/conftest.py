@@ -1,0 +1,27 @@
+"""No test sees the user's cache of synthesis results, nor that of another test."""
+
+import os
+import shutil
+import tempfile
+
+import pytest
+
+CACHE = "FLOW_SYNTH_CACHE"
+
+
+def pytest_configure(config):
+    """A cache for fixtures that last longer than a test."""
+    config.own_cache = tempfile.mkdtemp(prefix="flow-cache-")
+    os.environ[CACHE] = config.own_cache
+
+
+def pytest_unconfigure(config):
+    shutil.rmtree(config.own_cache, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory, monkeypatch):
+    """The folder of the test's own cache."""
+    path = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv(CACHE, str(path))
+    return path

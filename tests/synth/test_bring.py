@@ -1,0 +1,133 @@
+"""Reports that were brought back from elsewhere."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import pytest
+from synth import vendor_projects, vendor_standins
+
+from flow.errors import BadInput, Trouble
+from flow.synth import cache
+from flow.synth.bring import bring
+from flow.synth.job import Job, execute, subject_of
+from flow.synth.outcome import State
+from flow.synth.report import Stage
+from flow.synth.tools.tool import Limits
+
+CASES = {
+    "vitis": (vendor_projects.hls, Stage.CSYNTH, ("vitis-run", "vivado")),
+    "vivado": (vendor_projects.rtl, Stage.ROUTE, ("vivado",)),
+}
+
+
+def job_of(project, tool, stage, root):
+    return Job(project, tool, stage, Limits(60), root)
+
+
+@pytest.fixture(params=CASES)
+def farm(request, tmp_path, monkeypatch):
+    """A job whose tool is only elsewhere, and the project's folder as it came back from there."""
+    make, stage, tools = CASES[request.param]
+    project = make(tmp_path / "here" / "abc123")
+    elsewhere = tmp_path / "back" / "some" / "abc123"
+    shutil.copytree(project, elsewhere)
+    with monkeypatch.context() as there:
+        vendor_standins.on_path(there, vendor_standins.write(tmp_path / "tools", *tools))
+        ran = execute(job_of(elsewhere, request.param, stage, tmp_path / "their cache"))
+    assert ran.state is State.DONE, ran.message
+    sources = elsewhere / ("rtl" if request.param == "vivado" else "hls")
+    shutil.copytree(ran.folder, sources if sources.is_dir() else elsewhere, dirs_exist_ok=True)
+    vendor_standins.on_path(monkeypatch, tmp_path / "nothing")
+    return job_of(project, request.param, stage, cache.root()), tmp_path / "back", ran.report
+
+
+def copy_of(folder):
+    return next(folder.rglob("abc123"))
+
+
+def test_a_report_is_taken_in_and_then_found_without_the_tool(farm):
+    job, back, report = farm
+    assert execute(job).trouble is Trouble.MISSING
+    (found,) = bring([job], back)
+    assert found.imported and found.state is State.DONE and (found.folder / found.report.path).is_file()
+    for name in ("lut", "ff", "dsp", "latency_cycles", "stage", "tool_version", "implementation"):
+        assert getattr(found.report, name) == getattr(report, name), name
+    again = execute(job)
+    assert again.cached and again.imported and again.report == found.report
+
+
+def test_it_is_the_same_entry_as_that_of_the_tool_itself(farm, tmp_path, monkeypatch):
+    job, back, _ = farm
+    bring([job], back)
+    vendor_standins.on_path(monkeypatch, tmp_path / "tools")
+    assert execute(job).cached
+
+
+def test_other_sources_are_another_design(farm):
+    job, back, _ = farm
+    name = next(name for name in _sources(job) if name.endswith((".cpp", ".v")))
+    copy = copy_of(back)
+    for folder in (copy, copy / "rtl", copy / "hls"):
+        if (folder / name).is_file():
+            (folder / name).write_text("// edited\n")
+    (found,) = bring([job], back)
+    assert found.state is State.FAILED and name in found.message and "another design" in found.message
+    assert execute(job).trouble is Trouble.MISSING
+
+
+def _sources(job):
+
+    return subject_of(job).files
+
+
+def test_reports_alone_are_taken_by_the_folder_s_name(farm):
+    job, back, report = farm
+    copy = copy_of(back)
+    for name in _sources(job):
+        for folder in (copy, copy / "rtl", copy / "hls"):
+            (folder / name).unlink(missing_ok=True)
+    (found,) = bring([job], back)
+    assert found.report.lut == report.lut and any("without its sources" in said for said in found.report.messages)
+
+
+@pytest.mark.parametrize("what", ["design", "part", "nothing", "truncated"])
+def test_reports_of_something_else_are_refused(farm, what):
+    job, back, report = farm
+    copy = copy_of(back)
+    reports = [path for path in copy.rglob("*") if path.suffix in (".rpt", ".xml")]
+    for path in reports:
+        text = path.read_text()
+        if what == "nothing":
+            path.unlink()
+        elif what == "truncated":
+            path.write_text(text[: len(text) // 2])
+        elif what == "design":
+            path.write_text(text.replace("tagger", "another"))
+        else:
+            path.write_text(text.replace(vendor_projects.PART, "xcku040-ffva1156-2-e"))
+    (found,) = bring([job], back)
+    assert found.state is State.FAILED and found.message and found.report is None
+    assert execute(job).trouble is Trouble.MISSING
+
+
+def test_folders_without_any_of_the_designs_are_bad_input(farm, tmp_path):
+    job, back, _ = farm
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(BadInput, match="holds no folder of these designs .abc123"):
+        bring([job], tmp_path / "empty")
+    with pytest.raises(BadInput, match="no such folder"):
+        bring([job], tmp_path / "none")
+    other = replace(job, project=job.project.parent / "def456")
+    shutil.copytree(job.project, other.project)
+    done, lacking = bring([job, other], back)
+    assert done.state is State.DONE and lacking.trouble is Trouble.MISSING and "def456" in lacking.message
+
+
+def test_a_copy_is_known_by_its_metadata_too(farm):
+    job, back, report = farm
+    copy = copy_of(back)
+    renamed = copy.rename(copy.with_name("as I call it"))
+    (renamed / "metadata.json").write_text(json.dumps({"design": "abc123"}))
+    (found,) = bring([job], back)
+    assert found.report.lut == report.lut
