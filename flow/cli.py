@@ -83,7 +83,9 @@ def _parser() -> argparse.ArgumentParser:
             step.set_defaults(command=_data)
     _synth_command(commands)
     tools = commands.add_parser(
-        "tools", help="list the tools and job systems", description="List the tools that are here, and what to set where they are not."
+        "tools",
+        help="list the tools and job systems",
+        description="List the tools that are here, and what to set where they are not.",
     )
     tools.add_argument("--json", action="store_true", help="print JSON for programs")
     tools.set_defaults(command=_tools)
@@ -140,9 +142,7 @@ def _synth_command(commands) -> None:
     synth.add_argument(
         "--tool", metavar="T", help="another tool than the task's; `flow tools` lists them (of projects: yosys)"
     )
-    synth.add_argument(
-        "--like", type=Path, metavar="TASK", help="of projects: take tool, stage and limits from a task"
-    )
+    synth.add_argument("--like", type=Path, metavar="TASK", help="of projects: take tool, stage and limits from a task")
     synth.add_argument("--stage", metavar="S", help="how far the tool goes (default: what is usual for it)")
     synth.add_argument(
         "--import", dest="imported", type=Path, metavar="DIR",
@@ -150,8 +150,12 @@ def _synth_command(commands) -> None:
     )  # fmt: skip
     synth.add_argument("--timeout", metavar="T", help="time limit of one run, e.g. 900 or 2h (default: the task's)")
     synth.add_argument("--memory", metavar="M", help="memory limit of one run, e.g. 16GB (default: the task's)")
-    synth.add_argument("--licences", metavar="N", help="runs at once among all who share the cache (default: the task's)")
-    synth.add_argument("--again", action="store_true", help="run also what failed before in a way that no second try mends")
+    synth.add_argument(
+        "--licences", metavar="N", help="runs at once among all who share the cache (default: the task's)"
+    )
+    synth.add_argument(
+        "--again", action="store_true", help="run also what failed before in a way that no second try mends"
+    )
     _job_options(synth)
     synth.add_argument("--json", action="store_true", help="print JSON for programs")
     synth.set_defaults(command=_synth)
@@ -296,10 +300,12 @@ def _run(options) -> int:
     from flow.codesign import Upto
     from flow.codesign import run as run_loop
     from flow.report.lines import finished, show
+
     if getattr(options, "on_interrupt", "cancel") == "leave":
         return _left(options)
-    jobs = _jobs(options)
-    summary = run_loop(options.task, options.out, Upto(options.upto), jobs=jobs)
+    summary = run_loop(
+        options.task, options.out, Upto(options.upto), jobs=_jobs(options), again=getattr(options, "again", False)
+    )
     if options.json:
         print(json.dumps(finished(summary)))
     else:

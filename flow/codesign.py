@@ -44,13 +44,14 @@ def run(
     upto: Upto = Upto.REPORT,
     quiet: bool = False,
     jobs: JobSettings = JobSettings(),
+    again: bool = False,
 ) -> dict:
     """Run the loop of a task up to a step; returns the summary as far as it has come ({} before training).
 
     Raises BadInput for whatever is wrong with the task, before work starts; BudgetMissed at the end where
     no report shows a design inside the budget; Mismatch, ToolFailed and Storage as they occur.
     """
-    context = Context.of(folder, out, quiet, jobs)
+    context = Context.of(folder, out, quiet, jobs, again)
     if upto in (Upto.CONVERT, Upto.SYNTH, Upto.REPORT):
         check_tools(context)
     with locked(context.out):
@@ -110,7 +111,7 @@ def _end(context: Context, ground: Ground, state: State) -> dict:
     summary = _save(context, ground, state, best, test, finished=True)
     if best is None:
         near = summary["nearest"]
-        hint = f"; the nearest, {near['digest']}, exceeds a limit by {near['excess']:.0%} (synth)" if near else ""
+        hint = f"; the nearest, {near['digest']}, exceeds a limit by {near['excess']:.0%} ({context.until.value})" if near else ""
         raise BudgetMissed(
             f"{context.path}: budget: no report shows a design inside it{hint}; raise the budget, or search.rounds and search.trials"
         )

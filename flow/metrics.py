@@ -92,6 +92,7 @@ _DECLARED = (
     Metric("latency_cycles", "cycle", Direction.MINIMIZE, "Clock cycles from an input to its output."),
     Metric("interval_cycles", "cycle", Direction.MINIMIZE, "Clock cycles between two inputs: the initiation interval."),
     Metric("latency_ns", "ns", Direction.MINIMIZE, "Cycles times clock period."),
+    Metric("wns_ns", "ns", Direction.MAXIMIZE, "Worst slack of the clock; below 0 the design does not work at it."),
     Metric("critical_path_ns", "ns", Direction.MINIMIZE, "Longest path between registers, before layout."),
 )
 

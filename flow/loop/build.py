@@ -64,7 +64,7 @@ def synthesise_all(context: Context, ground: Ground, built: Sequence[Built]) -> 
     waiting = [item for item in built if found[item.design.digest] is None]
     if waiting:
         with context.stage("synthesising", ", ".join(f"{item.design.digest} ({item.name})" for item in waiting)):
-            jobs = [context.job(project_folder(context, item)) for item in waiting]
+            jobs = [context.job(project_folder(context, item), again=context.again) for item in waiting]
             outcomes = run_jobs(jobs, context.jobs)
         for item, outcome in zip(waiting, outcomes, strict=True):
             found[item.design.digest] = _with_outcome(context, item, outcome)
@@ -217,8 +217,10 @@ def _synthesis(context: Context, item: Built) -> dict:
 def _with_outcome(context: Context, item: Built, outcome: Outcome) -> Built:
     """The design with its report, whose files are put into its project, or with the reason why there is none."""
     if outcome.report is None:
-        error = outcome.error
-        context.say(f"  {item.design.digest}: {error}")
+        error, again = outcome.error, ""
+        if outcome.cached:
+            again = f"; as in an earlier run, `flow synth {context.folder} --again` tries anew"
+        context.say(f"  {item.design.digest}: {error}{again}")
         return replace(item, failed=str(error), error=error)
     kept = results.put(outcome, project_folder(context, item))
     report = replace(outcome.report, path=str((kept / outcome.report.path).relative_to(context.out)))

@@ -25,6 +25,7 @@ from flow.task import Task
 # What a tool that reads the HLS project must find there.
 _BACKENDS = {"vitis": settings.Backend.VITIS, "vivado_hls": settings.Backend.VIVADO}
 
+
 @dataclass(frozen=True)
 class Context:
     """`folder` holds task.yaml; everything that is made goes below `out`."""
@@ -34,11 +35,16 @@ class Context:
     out: Path
     quiet: bool = False
     jobs: JobSettings = JobSettings()
+    again: bool = False  # whether tools run also where they failed before in a way that no second try mends
     _seconds: dict[str, float] = field(default_factory=dict)
 
     @staticmethod
     def of(
-        folder: Path, out: Path | None = None, quiet: bool = False, jobs: JobSettings = JobSettings()
+        folder: Path,
+        out: Path | None = None,
+        quiet: bool = False,
+        jobs: JobSettings = JobSettings(),
+        again: bool = False,
     ) -> "Context":
         """Reads and checks the task; raises BadInput before any work."""
         read = task.read(folder)
@@ -47,7 +53,7 @@ class Context:
         except BadInput as error:
             raise BadInput(f"{folder / 'task.yaml'}: target.part: {error}") from None
         _check_tool(read, folder / "task.yaml")
-        return Context(read, folder, out or Path("hls_projects") / folder.resolve().name, quiet, jobs)
+        return Context(read, folder, out or Path("hls_projects") / folder.resolve().name, quiet, jobs, again)
 
     @property
     def name(self) -> str:

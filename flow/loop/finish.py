@@ -16,7 +16,7 @@ from flow.loop.state import Built, Round, State, prediction_error
 from flow.metrics import Figure
 from flow.store import Step, commit, versions
 from flow.study import State as TrialState
-from flow.study import front, inside
+from flow.study import front
 from flow.train.evaluate import Truth, discriminant, evaluate, set_threshold
 
 ROC_POINTS = 200
@@ -83,7 +83,12 @@ def summary(context: Context, ground: Ground, state: State, best: Built | None, 
         "cost": task.objective.minimize,
         "operating_point": task.operating_point.model_dump(mode="json"),
         "target": task.target.model_dump(mode="json")
-        | {"stage": context.until.value, "interval": task.firmware.interval, "clock_mhz": task.target.clock, "clock_ns": clock},
+        | {
+            "stage": context.until.value,
+            "interval": task.firmware.interval,
+            "clock_mhz": task.target.clock,
+            "clock_ns": clock,
+        },
         "firmware": task.firmware.model_dump(mode="json", exclude_defaults=True) | {"plain": context.target.plain},
         "budget": limits,
         "topology": ground.topology.to_json(),
@@ -102,7 +107,7 @@ def summary(context: Context, ground: Ground, state: State, best: Built | None, 
                 "design": item.design.to_json(),
                 "figures": _json(item.physics) | _json(item.price),
                 "report": _json(item.reported(clock)) or None,
-                "inside_budget": inside(item.reported(clock), limits) if item.report else None,
+                "inside_budget": item.inside(limits, clock),
                 "note": item.failed,
                 "test": test["figures"].get(item.name),
             }
@@ -169,7 +174,7 @@ def _round(context: Context, done: Round) -> dict:
                     for fidelity, figures in item.predicted.items()
                 },
                 "report": _json(item.reported(clock)) or None,
-                "inside_budget": inside(item.reported(clock), limits) if item.report else None,
+                "inside_budget": item.inside(limits, clock),
                 "failed": item.failed,
             }
             for item in done.built
@@ -240,7 +245,7 @@ def _front(context: Context, state: State) -> list[dict]:
         {
             "digest": reported[i].design.digest,
             "figures": _json(reported[i].physics) | _json(reported[i].reported(clock)),
-            "inside_budget": inside(reported[i].reported(clock), context.limits),
+            "inside_budget": reported[i].inside(context.limits, clock),
         }
         for i in front(points)
     ]
@@ -260,15 +265,13 @@ def _chosen(context: Context, ground: Ground, state: State, best: Built, test: M
         | _json({name: best.predicted["model"][name] for name in COSTS})
         | _json(_power(context, reported)),
         "test": test,
-        "inside_budget": inside(reported, context.limits),
+        "inside_budget": best.inside(context.limits, clock),
         "margins": {
             name: {"limit": limit, "value": reported[name].value, "margin": limit - reported[name].value}
             for name, limit in context.limits.items()
         },
         "by_layer": best.report.by_layer,
-        "predicted_by_layer": pricing.by_layer(
-            context, state.model, ground.topology, best.design, ground.scaling.word
-        ),
+        "predicted_by_layer": pricing.by_layer(context, state.model, ground.topology, best.design, ground.scaling.word),
         "ranges": _ranges(context, ground, best),
         "project": str(project_folder(context, best)),
     }

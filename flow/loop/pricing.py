@@ -28,9 +28,7 @@ def start(context: Context) -> CostState:
     return _learned(context, context.known)
 
 
-def predict(
-    context: Context, model: CostState, topology: Topology, design: Design, word: Fixed
-) -> dict[str, Figure]:
+def predict(context: Context, model: CostState, topology: Topology, design: Design, word: Fixed) -> dict[str, Figure]:
     """All closed-form figures of a design (fidelity `model`), resources and latency for the tool of the loop."""
     if context.tool.implementation is Implementation.HLS4ML:
         found = _hls(context, model, topology, design)
@@ -79,9 +77,7 @@ def learn(context: Context, topology: Topology, word: Fixed, built: Sequence[Bui
             of = on_hls(item.report, subject.network(topology, item.design, context.target))
         else:
             target = context.task.target
-            of = on_verilog(
-                item.report, topology, item.design, word, dict(item.traced), target.part, target.clock_ns
-            )
+            of = on_verilog(item.report, topology, item.design, word, dict(item.traced), target.part, target.clock_ns)
         found.append(observation(item.report, item.design.digest, of))
     return _learned(context, joined(context.known, found))
 

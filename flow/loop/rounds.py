@@ -16,7 +16,7 @@ from flow.search import strategy
 from flow.search.choose import Candidate, choose, rank
 from flow.store import Step, commit, versions
 from flow.study import State as TrialState
-from flow.study import Trial, inside, mirror, pasts, storage_errors
+from flow.study import Trial, mirror, pasts, storage_errors
 from flow.train.designs import figures_of, member_parameters
 
 SHORTLIST = 4  # designs that are trained long and traced, for each one that is built
@@ -118,7 +118,7 @@ def _wait_for_imports(context: Context, items: Sequence[Built]) -> None:
 def winners(context: Context, state: State) -> list[Built]:
     """Built designs that a report shows inside the budget."""
     clock = context.task.target.clock_ns
-    return [item for item in state.built if item.report is not None and inside(item.reported(clock), context.limits)]
+    return [item for item in state.built if item.inside(context.limits, clock)]
 
 
 def now(context: Context, ground: Ground, state: State) -> dict[str, dict[str, Figure]]:

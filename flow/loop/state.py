@@ -8,7 +8,7 @@ from flow.cost.rtl import CostModel
 from flow.design import Design
 from flow.errors import ToolFailed
 from flow.metrics import Figure, figure
-from flow.study import Trial
+from flow.study import Trial, inside
 from flow.synth.report import Report
 
 CostState = CostModel | HlsModel
@@ -38,6 +38,13 @@ class Built:
     def reported(self, clock_ns: float) -> dict[str, Figure]:
         """The report's figures, empty without one."""
         return {} if self.report is None else report_figures(self.report, clock_ns)
+
+    def inside(self, limits: Mapping[str, float], clock_ns: float) -> bool | None:
+        """Whether a report shows the design inside the budget, at its clock where it tells the slack; None without one."""
+        if self.report is None:
+            return None
+        in_time = self.report.wns_ns is None or self.report.wns_ns >= 0
+        return in_time and inside(self.reported(clock_ns), limits)
 
     def resources(self, clock_ns: float) -> dict[str, Figure]:
         """The surest figures there are: reported, or else the best predicted."""
@@ -82,7 +89,7 @@ def report_figures(report: Report, clock_ns: float) -> dict[str, Figure]:
     """A report as figures; what the tool didn't say is left out."""
     marks = {"implementation": report.implementation, "tool": f"{report.tool} {report.tool_version or ''}".strip()}
     found = {}
-    for name in ("lut", "ff", "dsp", "bram_18k", "critical_path_ns"):
+    for name in ("lut", "ff", "dsp", "bram_18k", "uram", "critical_path_ns", "wns_ns"):
         value = getattr(report, name)
         if value is not None:
             found[name] = figure(name, float(value), report.fidelity, error=0.0, **marks)
@@ -100,7 +107,9 @@ def prediction_error(built: tuple[Built, ...], fidelity: str, clock_ns: float) -
         ratios = [
             abs(item.predicted[fidelity][name].value / item.reported(clock_ns)[name].value - 1.0)
             for item in built
-            if fidelity in item.predicted and name in item.reported(clock_ns) and item.reported(clock_ns)[name].value > 0
+            if fidelity in item.predicted
+            and name in item.reported(clock_ns)
+            and item.reported(clock_ns)[name].value > 0
         ]
         if ratios:
             found[name] = sum(ratios) / len(ratios)

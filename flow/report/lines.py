@@ -40,10 +40,11 @@ def lines(summary: Mapping, step: str) -> list[str]:
         found = [f"{summary['task']}: {'finished' if summary.get('finished') else 'under way'}"]
     counts = summary["trials"]
     found.append("trials: " + ", ".join(f"{n} {state}" for state, n in counts.items()))
+    stage = summary["target"]["stage"]
     for row in summary["rounds"]:
         errors = ", ".join(f"{n} {e['value']:.1%}" for n, e in row["prediction_error"].items())
         found.append(
-            f"round {row['round']}: {len(row['built'])} built; mean prediction error (model against synth): {errors}"
+            f"round {row['round']}: {len(row['built'])} built; mean prediction error (model against {stage}): {errors}"
         )
     if summary.get("stand_in"):
         found.append("physics figures are of jets made with Pythia, a stand-in for the public set")
@@ -79,7 +80,7 @@ def _chosen(summary: Mapping, metric: str) -> list[str]:
     if best is None:
         near = summary.get("nearest")
         return ["chosen: none yet"] + (
-            [f"nearest: {near['digest']}, over a limit by {near['excess']:.0%} (synth)"] if near else []
+            [f"nearest: {near['digest']}, over a limit by {near['excess']:.0%} ({summary['target']['stage']})"] if near else []
         )
     known = best["figures"]
     said = ", ".join(figure(known[name]) for name in (metric, "lut", "ff", "latency_ns") if name in known)

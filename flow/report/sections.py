@@ -106,8 +106,16 @@ def _budget(result: dict) -> Section:
         "budget", "Budget",
         _picture("Share of each limit", figures.budget(result), missing),
         _table(tables.budget(result), "The task sets no limits."),
-        Text(_BEFORE_LAYOUT),
+        Text(_timing(result)),
     )  # fmt: skip
+
+
+def _timing(result: dict) -> str:
+    """What the reports say, and don't, of the clock."""
+    slack = at(result, "chosen", "figures", "wns_ns")
+    if value(slack) is None:
+        return _BEFORE_LAYOUT
+    return f"Latency is clock cycles times the clock period. The worst slack of the clock is {show(slack)}; below 0 it does not close."
 
 
 def _front(result: dict) -> Section:

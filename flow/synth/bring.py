@@ -11,6 +11,7 @@ from flow.metrics import Implementation
 from flow.synth import parse
 from flow.synth.cache import Cache
 from flow.synth.job import Job, key, place, subject_of
+from flow.synth.layers import attributed
 from flow.synth.outcome import Outcome, State
 from flow.synth.report import Report, Stage
 from flow.synth.subject import Subject
@@ -106,7 +107,8 @@ def _report(job: Job, read: Subject, base: Path) -> Report:
     elif told.latency_cycles is None and first is not None:
         first = _checked(first, read, Stage.CSYNTH)
         told = replace(told, latency_cycles=first.latency_cycles, interval_cycles=first.interval_cycles)
-    return replace(told, path=os.path.relpath(found[0].path, base), implementation=read.implementation)
+    told = replace(told, path=os.path.relpath(found[0].path, base), implementation=read.implementation)
+    return attributed(told, read)
 
 
 def _checked(report: Report, read: Subject, stage: Stage) -> Report:

@@ -79,7 +79,8 @@ class Cache:
         entry = self._entry(tool, place, key)
         found = entry.read()
         if found is None or found.state is not State.DONE:
-            owner = claim.holder(entry.folder.parent, key)
+            with _readable(self.root):
+                owner = claim.holder(entry.folder.parent, key)
             if owner is not None:
                 return _started(entry, owner)
         return None if found is None else replace(found, cached=True)
@@ -87,10 +88,8 @@ class Cache:
     def any_version(self, tool: str, place: str) -> Outcome | None:
         """A finished report, whatever the version that it is of; of several the newest version's."""
         folder = self._entry(tool, place, "any").folder.parent
-        try:
-            names = sorted(os.listdir(folder))
-        except (FileNotFoundError, NotADirectoryError):
-            return None
+        with _readable(self.root):
+            names = os.listdir(folder) if folder.is_dir() else []
         entries = [self._entry(tool, place, name) for name in names if valid(name)]
         found = [(entry.read(), entry.name) for entry in entries]
         done = [(outcome, name) for outcome, name in found if outcome is not None and outcome.state is State.DONE]
@@ -116,7 +115,8 @@ class Cache:
         Whoever comes second waits for the first and takes its outcome. ToolFailed is an outcome too; a failure that may
         pass is run again the next time, a limit that was too tight once it is larger, all others when `again` is set.
         At most `slots` runs of the tool go on at once among all who share the cache. A full disk is a failed outcome;
-        Storage and BadInput are raised for a root that can't be written. Anything else that `run` raises is raised on.
+        Storage and BadInput are raised for a root that can't be written, process.Stopped where the thread is ended while
+        it waits. Anything else that `run` raises is raised on.
         """
         entry = self._entry(tool, place, key)
         blank = Outcome(State.FAILED, tool, tool_version, timeout_s=limits.timeout_s, memory_gb=limits.memory_gb)
@@ -125,7 +125,7 @@ class Cache:
             return self._compute(entry, run, blank, limits, slots, again)
         except OSError as error:
             if error.errno not in FULL:
-                raise
+                raise storage_error(error) or error
             owner = claim.here(self._host)
             said = _full(entry.folder, error)
             return replace(blank, message=said, trouble=Trouble.DISK, host=owner.host, pid=owner.pid)
@@ -213,6 +213,14 @@ class Cache:
             if error.errno in FULL:
                 raise
             raise Storage(f"{folder}: the cache can't be written there ({error.strerror})") from None
+
+
+@contextmanager
+def _readable(root: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise Storage(f"{root}: the cache of synthesis results can't be read ({error.strerror})") from None
 
 
 def _serves(found: Outcome, limits: "Limits", again: bool, fresh: bool) -> bool:

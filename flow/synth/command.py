@@ -27,7 +27,7 @@ def task_of(options) -> Path | None:
     """The task's folder where the command is a step of its loop; None where it runs tools on projects."""
     first, *more = options.paths
     beside = (options.tool, options.stage, options.imported, options.timeout, options.memory, options.licences)
-    if more or not _is_task(first) or options.again or any(value is not None for value in beside):
+    if more or not _is_task(first) or any(value is not None for value in beside):
         return None
     return first
 
@@ -47,14 +47,16 @@ def run(options) -> int:
     for project, outcome in zip(projects, outcomes, strict=True):
         if outcome.report is not None:
             results.put(outcome, project)
-    _show(projects, outcomes, stage, options.json)
+    _show(projects, outcomes, stage, options.json, ran=options.imported is None)
     return 0 if all(outcome.report is not None for outcome in outcomes) else 4
 
 
 def _task(options) -> task.Task | None:
     """The task that settings are taken from: the one that is named for that, or the first of the command line."""
     named_first = [options.like] if options.like else []
-    return next((task.read(path) for path in (*named_first, *options.paths) if _is_task(path) or path is options.like), None)
+    return next(
+        (task.read(path) for path in (*named_first, *options.paths) if _is_task(path) or path is options.like), None
+    )
 
 
 def _is_task(path: Path) -> bool:
@@ -92,7 +94,8 @@ def _job(project: Path, tool: Tool, stage: Stage, options, read: task.Task | Non
     return Job(project.resolve(), tool.name, stage, limits, cache.root(), licences, options.again)
 
 
-def _show(projects: Sequence[Path], outcomes: Sequence[Outcome], stage: Stage, as_json: bool) -> None:
+def _show(projects: Sequence[Path], outcomes: Sequence[Outcome], stage: Stage, as_json: bool, ran: bool) -> None:
+    """A line for each project; of what has just run and failed, the table has said it."""
     for project, outcome in zip(projects, outcomes, strict=True):
         if as_json:
             row = {"project": str(project), "stage": stage.value, "cached": outcome.cached, **outcome.to_json()}
@@ -100,7 +103,7 @@ def _show(projects: Sequence[Path], outcomes: Sequence[Outcome], stage: Stage, a
         elif outcome.report is not None:
             how = "imported" if outcome.imported else "cached" if outcome.cached else f"{outcome.seconds:.0f} s"
             print(f"{project.name}: {_line(outcome.report)} [{outcome.state.value}, {how}]")
-        else:
+        elif outcome.cached or not ran:
             print(f"flow: {project}: {outcome.state.value}: {outcome.error}", file=sys.stderr)
 
 
@@ -114,6 +117,6 @@ def _line(report: Report) -> str:
     elif report.clock_estimated_ns is not None:
         found.append(f"clock {report.clock_estimated_ns:g} ns")
     whose = report.implementation.value if report.implementation else "?"
-    return f"{', '.join(found)} ({whose}, {report.tool} {report.tool_version or ''}, {report.stage.value}, {report.part})"
-
-
+    return (
+        f"{', '.join(found)} ({whose}, {report.tool} {report.tool_version or ''}, {report.stage.value}, {report.part})"
+    )

@@ -78,22 +78,19 @@ class Entry:
         """Put the folder `stage` here, with the record of `outcome`; False where another was faster.
 
         `seen` is the record that it replaces, as `raw` gave it. Another that came meanwhile stays, unless it tells of
-        a failure and this one does not. `stage` is gone afterwards. Raises OSError, with nothing left half done.
+        a failure and this one does not. Raises OSError, with nothing left half done but in `stage`.
         """
-        try:
-            _write(stage / RECORD, self._record(outcome))
-            share_tree(stage, self.folder.parent)
-            for _ in range(_TRIES):
-                if _renamed(stage, self.folder):
-                    return True
-                now = self.raw()
-                standing = self.parsed(now) if now != seen else None
-                if standing is not None and (standing.state is State.DONE or outcome.state is not State.DONE):
-                    return False
-                self._clear(stage, now)
-            raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), str(self.folder))
-        finally:
-            remove(stage)
+        _write(stage / RECORD, self._record(outcome))
+        share_tree(stage, self.folder.parent)
+        for _ in range(_TRIES):
+            if _renamed(stage, self.folder):
+                return True
+            now = self.raw()
+            standing = self.parsed(now) if now != seen else None
+            if standing is not None and (standing.state is State.DONE or outcome.state is not State.DONE):
+                return False
+            self._clear(stage, now)
+        raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), str(self.folder))
 
     def _record(self, outcome: Outcome) -> str:
         row = outcome.to_json() | {"entry": "/".join(self.name)}
@@ -111,9 +108,11 @@ class Entry:
         damaged = [text for text in map(read_bytes, aside) if text is not None]
         if found is not None and not _signed(found):
             damaged.append(found)
-        for number, text in enumerate(damaged, 1):
-            (stage / f"{DAMAGED}{number}").write_bytes(text)
-        remove(away)
+        try:
+            for number, text in enumerate(damaged, 1):
+                (stage / f"{DAMAGED}{number}").write_bytes(text)
+        finally:
+            remove(away)
 
 
 def _record_in(folder: Path) -> bytes | None:

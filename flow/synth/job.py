@@ -10,6 +10,7 @@ from flow.errors import BadInput, FlowError, ToolFailed, Trouble
 from flow.store import digest_of
 from flow.synth import subject
 from flow.synth.cache import Cache
+from flow.synth.layers import attributed
 from flow.synth.outcome import Outcome, State
 from flow.synth.report import Report, Stage
 from flow.synth.subject import Subject
@@ -77,7 +78,9 @@ def execute(job: Job) -> Outcome:
 
 def installed(tool: Tool) -> Found:
     """The tool on this machine, asked for once; raises as `Tool.find` does."""
-    return _installed(tool, tuple(sorted((k, v) for k, v in os.environ.items() if k == "PATH" or k.startswith("FLOW_"))))
+    return _installed(
+        tool, tuple(sorted((k, v) for k, v in os.environ.items() if k == "PATH" or k.startswith("FLOW_")))
+    )
 
 
 @lru_cache(maxsize=64)
@@ -121,7 +124,7 @@ def run(tool: Tool, read: Subject, stage: Stage, found: Found, limits: Limits, w
     for name, text in tool.render(read, stage).items():
         _place(work, name).write_text(text, encoding="utf-8")
     tool.run(work, read, stage, found, limits)
-    return replace(tool.read(work, read, stage), implementation=read.implementation)
+    return attributed(replace(tool.read(work, read, stage), implementation=read.implementation), read)
 
 
 def _place(work: Path, name: str) -> Path:

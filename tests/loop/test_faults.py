@@ -193,6 +193,10 @@ FAILURES = {
         "stat.json",
     ),
     "killed": (("kill -9 $$",), "Yosys"),
+    "too much memory": (
+        (f"echo working > {LOG}", f'exec "{sys.executable}" -c "import time; x = bytes(900 << 20); time.sleep(300)"'),
+        "more than 0.5 GB of memory",
+    ),
     "nothing written": (("exit 0",), "Yosys"),
 }
 
@@ -205,6 +209,8 @@ def test_yosys_fails(task, out, tmp_path, undisturbed, kind):
     before, (lines, said) = steps(out), FAILURES[kind]
     if kind == "timeout":
         set_key(task, "synth.timeout", "1 s")
+    if kind == "too much memory":
+        set_key(task, "synth.memory", "500 MB")
     if kind == "killed":
         set_key(task, "synth.retries", 0)
     line = one_line(flow("run", task, "--out", out, FLOW_YOSYS=stand_in(tmp_path, *lines)), TOOL)

@@ -142,7 +142,7 @@ def test_any_version_is_the_newest(cache):
         cache.compute(
             "yosys", "place1", f"key{number}", succeeds(number), tool_version=version, limits=Limits()
         )  # fmt: skip
-    compute(cache, fails(Trouble.CRASH), ("yosys", "place1", "key9"))
+    cache.compute("yosys", "place1", "key9", fails(Trouble.CRASH), tool_version="2030.1", limits=Limits())
     (cache.root / "yosys/place1/key2/outcome.json").write_text("{}")
     found = cache.any_version("yosys", "place1")
     assert (found.tool_version, found.report.lut, found.cached) == ("2023.9.1", 3, True)
@@ -513,20 +513,49 @@ def test_an_owner_elsewhere_that_was_given_up_comes_back(cache, entry, quick, en
     assert [p.name for p in entry.parent.iterdir()] == ["key1"]
 
 
+def given_up(cache) -> None:
+    """What another machine does to the claim of an owner that it thinks dead."""
+    for path in cache.root.joinpath(*AT[:2]).glob(".key1.claim-*"):
+        path.unlink()
+
+
 def test_a_result_beats_the_failure_of_whoever_took_over(cache, quick):
     """The first owner ends well after all, while the second's run has failed: what was paid for is kept."""
 
     def run(work):
-        # Another machine gave this one up, and its own run found no licence.
-        for path in cache.root.joinpath(*AT[:2]).glob(".key1.claim-*"):
-            path.unlink()
-        other = Cache(cache.root)
-        assert compute(other, fails(Trouble.LICENCE)).trouble is Trouble.LICENCE
-        work.mkdir(exist_ok=True)  # it was swept
+        given_up(cache)
+        assert compute(cache, fails(Trouble.LICENCE)).trouble is Trouble.LICENCE
+        work.mkdir()  # it was swept
         return succeeds()(work)
 
     done = compute(cache, run)
     assert done.state is State.DONE and cache.find(*AT).report.lut == 7
+
+
+def test_the_first_of_two_results_stays(cache, quick):
+    def run(work):
+        given_up(cache)
+        assert compute(cache, succeeds(2)).report.lut == 2
+        work.mkdir()
+        return succeeds(1)(work)
+
+    done = compute(cache, run)
+    assert done.report.lut == 2 and done.cached and cache.find(*AT).report.lut == 2
+
+
+def test_a_failure_of_one_that_was_given_up_waits_for_its_successor(cache, quick):
+    told = FORK.Queue()
+
+    def run(work):
+        given_up(cache)
+        children.append(started(racer, cache, told, 0.3))
+        until(lambda: cache.find(*AT) is not None and cache.find(*AT).pid == children[0].pid)
+        return fails(Trouble.CRASH)(work)
+
+    children = []
+    assert compute(cache, run).report.lut == 11
+    children[0].join()
+    assert told.get(timeout=20)[:3] == ("done", 11, False)
 
 
 def test_threads_of_one_process_share_a_run_too(cache, quick):

@@ -46,16 +46,18 @@ def check(text: str, whole: Report, where) -> None:
 
 
 def cut_at_lines(text: str) -> None:
+    """At every line, but for those far behind the figures of a long report."""
     whole = parse(text)
     ends = [match.end() for match in re.finditer("\n", text)]
     for line, end in enumerate(ends[:-1], 1):
-        check(text[:end], whole, line)
+        if line <= 1000 or line % 100 == 0:
+            check(text[:end], whole, line)
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_a_report_cut_off_anywhere_says_no_wrong_number(name):
     text, whole = ALL[name], parse(ALL[name])
-    for end in range(len(text)):
+    for end in range(0, len(text), 1 + len(text) // 1500):
         check(text[:end], whole, end)
 
 
@@ -105,15 +107,15 @@ def test_tabs_are_spaces(name):
 @pytest.mark.parametrize("first", ALL.keys() - LOGS.keys())
 @pytest.mark.parametrize("second", ["csynth.rpt", "vivado utilization", "vivado timing", "hls export", "cosim"])
 def test_two_reports_in_one_file_are_refused(first, second):
-    if first.startswith("csynth.rpt") and second == "cosim":  # as hls4ml prints them
-        assert parse(ALL[first] + "\n" + ALL[second]) == parse(ALL[first])
-        return
-    with pytest.raises(BadInput, match="report, line "):
-        parse(ALL[first] + "\n" + ALL[second])
-    if second == "csynth.rpt" and first.startswith("cosim"):
-        return
-    with pytest.raises(BadInput, match="report, line "):
-        parse(ALL[second] + "\n" + ALL[first])
+    """But for C synthesis and co-simulation, as hls4ml prints them: that is read as the first."""
+    reports = [parse(ALL[first]), parse(ALL[second])]
+    synthesised = [report for report in reports if report.kind == "csynth.rpt"]
+    for text in (ALL[first] + "\n" + ALL[second], ALL[second] + "\n" + ALL[first]):
+        if synthesised and "cosim" in {report.kind for report in reports}:
+            assert parse(text) == synthesised[0]
+        else:
+            with pytest.raises(BadInput, match=r"report, line \d+: "):
+                parse(text)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 
 import pytest
 from synth.vendor_texts import EXPORT, HLS, SUMMARY, TEXTS, TIMING, UTILIZATION, XML
@@ -66,7 +67,19 @@ def test_reports_of_earlier_versions_hold_one_interval():
     assert Report.from_json(row).interval_cycles == (3, 3)
 
 
-@pytest.mark.parametrize("value", [[3], [4, 3], [-1, 3], True, "3", [None, "x"]])
+def test_ranges_are_objects_and_were_lists():
+    row = replace(OURS, latency_cycles=(14, 17), interval_cycles=(None, 3)).to_json()
+    assert row["latency_cycles"] == {"min": 14, "max": 17} and row["interval_cycles"] == {"min": None, "max": 3}
+    before = {**row, "latency_cycles": [14, 17], "interval_cycles": [None, 3]}
+    assert Report.from_json(before) == Report.from_json(row)
+
+
+def test_a_log_without_a_step_has_no_fidelity():
+    with pytest.raises(BadInput, match="p: it says of no stage"):
+        _ = Report("p", "vivado", None, "log", None, None).fidelity
+
+
+@pytest.mark.parametrize("value", [{"min": 1}, {"min": 2, "max": 1}, {"min": 1, "max": 2, "avg": 1}, [3], [4, 3], [-1, 3], True, "3", [None, "x"]])
 def test_an_interval_that_is_none_is_refused(value):
     with pytest.raises(BadInput, match="file: field 'interval_cycles'"):
         Report.from_json({**OURS.to_json(), "interval_cycles": value}, "file")
@@ -160,6 +173,46 @@ def test_another_file_is_refused_by_name(content, said, tmp_path):
 def test_a_file_that_cannot_be_read(tmp_path):
     with pytest.raises(BadInput, match="nothing.rpt: can't be read"):
         parse(tmp_path / "nothing.rpt")
+
+
+@pytest.mark.parametrize("name", ["a\0b", "x" * 300])
+def test_a_name_that_no_file_has(name, tmp_path):
+    with pytest.raises(BadInput, match="can't be read"):
+        parse(tmp_path / name)
+
+
+def test_what_is_no_file_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "pipe.rpt")
+    with pytest.raises(BadInput, match="pipe.rpt: is no file"):
+        parse(tmp_path / "pipe.rpt")
+    with pytest.raises(BadInput, match="is no file"):
+        parse(tmp_path)
+
+
+def test_an_empty_file(tmp_path):
+    (tmp_path / "a.rpt").write_text(" \n")
+    with pytest.raises(BadInput, match="a.rpt, line 1: it is empty"):
+        parse(tmp_path / "a.rpt")
+    assert find(tmp_path) == []
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read all folders")
+def test_a_folder_without_permission(project):
+    closed = project / "closed"
+    closed.mkdir(mode=0)
+    try:
+        with pytest.raises(BadInput, match="closed: can't be read"):
+            reports(project)
+        problems: list[str] = []
+        assert len(find(project, problems)) == 3 and "closed: can't be read" in problems[0]
+    finally:
+        closed.chmod(0o700)
+
+
+def test_a_report_json_nested_beyond_reason(tmp_path):
+    (tmp_path / "report.json").write_text('{"a": ' + "[" * 100_000)
+    with pytest.raises(BadInput, match="no JSON"):
+        parse(tmp_path / "report.json")
 
 
 def test_a_file_larger_than_any_report(tmp_path, monkeypatch):

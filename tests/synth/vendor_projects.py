@@ -16,6 +16,7 @@ def hls(folder, top="tagger", backend="vitis", part=PART, clock_ns=CLOCK_NS, wei
     (firmware / "weights" / "w2.txt").write_text(numbers + "\n")
     (firmware / f"{top}.h").write_text(f"void {top}(input_t in[4], result_t out[2]);\n")
     (firmware / f"{top}.cpp").write_text(f'#include "{top}.h"\nvoid {top}(input_t in[4], result_t out[2]) {{}}\n')
+    (firmware / "parameters.h").write_text("// fc0\nstruct config2 : nnet::dense_config {};\n")
     (inside / f"{top}_test.cpp").write_text("int main() { return 0; }\n")
     (inside / "tb_data").mkdir()
     (inside / "tb_data" / "tb_input_features.dat").write_text("0 1 2 3\n")

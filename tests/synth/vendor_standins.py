@@ -6,6 +6,7 @@ differ and the same one never does.
 
     tools = vendor_standins.write(tmp_path / "tools", "vitis-run", "vivado")
     vendor_standins.on_path(monkeypatch, tools)      # nothing but these and the system's own programs
+    project = vendor_projects.hls(tmp_path / "project")
     ... run something ...
     assert len(vendor_standins.runs(tools)) == 1     # `-version` is no run
 
@@ -30,6 +31,7 @@ BEHAVIOURS = {
     "harmless": "ends well, with an ERROR line in its log that means nothing",
     "licence": "finds no free licence: status 1",
     "crash": "ends by SIGSEGV in the middle, with what the real ones print then",
+    "killed": "is ended by SIGKILL behind the shell script that starts it: status 137",
     "error": "refuses the sources: status 1",
     "hang": "never ends",
     "memory": "takes ever more memory, to 1 GB, and never ends",
@@ -107,7 +109,7 @@ def runs(folder):
 def main(folder, settings, arguments):
     """What a program does, from its arguments to its exit status."""
     name, version = settings["name"], settings["version"]
-    if arguments in (["-version"], ["--version"]):
+    if arguments == ["--version" if name == "vitis-run" else "-version"]:
         print(_banner(name, version) if version else "usage: see the manual", end="")
         sys.exit(0)
     number = _count(folder, name)
@@ -116,9 +118,10 @@ def main(folder, settings, arguments):
         behaviour = "success"
     _note(folder, "start", name, number)
     script, given = _script(name, arguments)
-    from synth import vendor_tools  # reads the texts of reports
+    from synth import vendor_hls, vendor_tools, vendor_vivado  # they need this module
 
-    status = vendor_tools.run(name, version, behaviour, script, given, settings["seconds"])
+    made = vendor_vivado.Vivado if name == "vivado" else vendor_hls.Hls
+    status = vendor_tools.run(made(name, version, behaviour, settings["seconds"]), script, given)
     _note(folder, "end", name, number)
     sys.stdout.flush()
     os._exit(status)
@@ -195,6 +198,9 @@ def break_off(behaviour):
     if behaviour == "bad_alloc":
         print("terminate called after throwing an instance of 'std::bad_alloc'")
         return 134
+    if behaviour == "killed":
+        print("/tools/bin/loader: line 286: 4711 Killed")
+        return 137
     if behaviour == "crash":
         print("Abnormal program termination (11)")
         print("Please check 'hs_err_pid1.log' for details")

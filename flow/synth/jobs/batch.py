@@ -9,6 +9,7 @@ import math
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -39,10 +40,7 @@ def open_pool(
         if shutil.which(command) is None:
             raise BadInput(f"--jobs {name}: {command} is not on the PATH; run this where jobs can be submitted")
     pools.need_dask(name)
-    try:
-        import dask_jobqueue  # noqa: F401
-    except ImportError:
-        raise BadInput(f"--jobs {name}: dask-jobqueue is not installed: pip install 'flow[cluster]'") from None
+    need_jobqueue(name)
     import dask
 
     size = min(settings.at_once or MOST, needs.jobs)
@@ -54,7 +52,22 @@ def open_pool(
             with pools._closing(pools.DaskPool(lambda: pools._to(cluster), size, tend)) as pool:
                 yield pool
         finally:
-            cluster.close(timeout=pools.PATIENCE_S)
+            _close(cluster)
+
+
+def need_jobqueue(name: str) -> None:
+    """Raises BadInput where dask-jobqueue is not installed.
+
+    At its import it has SIGINT end this program without a word and with exit status 0: that is undone.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        import dask_jobqueue  # noqa: F401
+    except ImportError:
+        raise BadInput(f"--jobs {name}: dask-jobqueue is not installed: pip install 'flow[cluster]'") from None
+    finally:
+        if signal.getsignal(signal.SIGINT) is not before:
+            signal.signal(signal.SIGINT, before)
 
 
 def walltime(settings: JobSettings, needs: Needs, size: int) -> int:
@@ -114,11 +127,27 @@ def _folder(folder: Path, name: str) -> Iterator[Path]:
     shutil.rmtree(own, ignore_errors=True)
 
 
+def _close(cluster) -> None:
+    """Take the batch jobs back, and remove the files of the keys, which else is left to chance."""
+    cluster._created.clear()  # Dask insists on the end of each, also of those that were refused
+    cluster.close(timeout=pools.PATIENCE_S)
+    for name in ("_job_ca_file", "_job_cert", "_job_key"):
+        if hasattr(cluster, name):
+            with suppress(OSError):
+                getattr(cluster, name).close()
+
+
 def _submit(cluster, size: int, name: str) -> None:
     """Submit the batch jobs; raises BadInput with what the batch system says where it refuses them."""
-    cluster.scale(size)
+
+    async def submit():
+        # Not `cluster.scale`, which leaves what the submitting program says to a log.
+        while len(cluster.worker_spec) < size:
+            cluster.worker_spec.update(cluster.new_worker_spec())
+        await cluster._correct_state()
+
     try:
-        cluster.sync(cluster._correct_state)
+        cluster.sync(submit)
     except (RuntimeError, OSError, ValueError) as error:
         said = [line.strip() for line in str(error).splitlines() if line.strip()]
         at = said.index("stderr:") + 1 if "stderr:" in said else len(said)
@@ -138,17 +167,13 @@ class _Tending:
         if self._cluster.scheduler.workers or time.monotonic() - self._looked < _LOOK_S:
             return None
         self._looked = time.monotonic()
-        ids = [job.job_id for job in self._cluster.workers.values() if job.job_id]
-        left = self._queued(ids) if ids else None
-        if left is None or left:
+        ids = {name: job.job_id for name, job in self._cluster.workers.items()}
+        left = self._queued([number for number in ids.values() if number])
+        if left is None or left or not ids:
             return None
-        self._forget(ids)
+        for name in ids:  # so that they are submitted again
+            self._cluster.workers.pop(name, None)
         return f"the batch jobs ended before a worker came; what they said is in {self._logs}"
-
-    def _forget(self, ids: Sequence[str]) -> None:
-        """Have these batch jobs submitted again when next there is something to do."""
-        for name in [name for name, job in self._cluster.workers.items() if job.job_id in ids]:
-            del self._cluster.workers[name]
 
 
 def ask(command: Sequence[str]) -> list[str] | None:

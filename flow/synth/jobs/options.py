@@ -6,16 +6,23 @@ from pathlib import Path
 from flow.errors import BadInput
 from flow.synth.jobs.settings import JobSettings, System
 
+
 def add(command: argparse.ArgumentParser) -> None:
     """Give a sub-command these options."""
     command.add_argument(
         "--jobs", default=System.LOCAL.value, choices=[system.value for system in System],
         help="where tools run and populations train: here, on Dask's workers, on Slurm, on HTCondor (default %(default)s)",
     )  # fmt: skip
-    command.add_argument("--at-once", metavar="N", help="jobs at the same time (default: as many as there is place for)")
-    command.add_argument("--retries", metavar="N", help="tries more, where a run failed for want of a licence, disk or worker")
+    command.add_argument(
+        "--at-once", metavar="N", help="jobs at the same time (default: as many as there is place for)"
+    )
+    command.add_argument(
+        "--retries", metavar="N", help="tries more, where a run failed for want of a licence, disk or worker"
+    )
     command.add_argument("--walltime", metavar="T", help="how long a batch job may stay, e.g. 4h")
-    command.add_argument("--scheduler", metavar="ADDRESS", help="of --jobs dask: a scheduler that runs (default: one of its own)")
+    command.add_argument(
+        "--scheduler", metavar="ADDRESS", help="of --jobs dask: a scheduler that runs (default: one of its own)"
+    )
     for name, what in (("ca", "certificate of the authority"), ("cert", "own certificate"), ("key", "own key")):
         command.add_argument(f"--tls-{name}", type=Path, metavar="FILE", help=f"of a scheduler at tls://: {what}")
     command.add_argument(

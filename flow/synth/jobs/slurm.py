@@ -19,8 +19,12 @@ def open_pool(settings: JobSettings, folder: Path, needs: Needs) -> Iterator[Das
 def cluster(arguments: dict, walltime_s: int):
     from dask_jobqueue import SLURMCluster
 
-    hours, rest = divmod(walltime_s, 3600)
-    return SLURMCluster(**arguments, walltime=f"{hours:02d}:{rest // 60:02d}:{rest % 60:02d}")
+    return SLURMCluster(**arguments, walltime=hours(walltime_s))
+
+
+def hours(seconds: int) -> str:
+    """As Slurm writes durations: HH:MM:SS."""
+    return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
 
 
 def _queued(ids: Sequence[str]) -> list[str] | None:

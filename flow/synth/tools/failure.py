@@ -5,6 +5,7 @@ from pathlib import Path
 
 from flow.errors import ToolFailed, Trouble
 from flow.synth.vendor.logs import licence_refused
+from flow.synth.vendor.text import Text
 
 _TROUBLES = (
     (re.compile(r"no space left on device|disk quota exceeded", re.IGNORECASE), Trouble.DISK),
@@ -19,7 +20,7 @@ def failure(message: str, log: Path, error: re.Pattern, trouble: Trouble = Troub
     `error` matches, and then it is `trouble`.
     """
     text = log.read_text(errors="replace") if log.is_file() else ""
-    lines = text.splitlines()
+    lines = Text(str(log), text).lines
     licence = licence_refused(text)
     if licence is not None:
         return ToolFailed(f"{message}: {lines[licence - 1].strip()}", log, licence, Trouble.LICENCE)

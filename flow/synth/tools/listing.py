@@ -20,12 +20,14 @@ _ASKED_S = 20.0  # for the version of a job system
 
 @dataclass(frozen=True)
 class _Needs:
-    """What a job system needs: programs on the PATH, packages of ours, and what asks for its version."""
+    """What a job system needs: programs on the PATH, Python packages, what asks for its version, and what to set where
+    that is not answered."""
 
     sentence: str
     programs: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
     ask: tuple[str, ...] = ()
+    setting: str = ""
 
 
 _CLUSTER = "pip install 'flow[cluster]'"
@@ -33,11 +35,12 @@ _SYSTEMS = {
     System.LOCAL: _Needs("on this machine, as many at once as cores and memory allow"),
     System.DASK: _Needs("through Dask, here or on a scheduler that runs already", packages=("distributed",)),
     System.SLURM: _Needs(
-        "through Slurm", ("sbatch", "squeue", "scancel"), ("distributed", "dask-jobqueue"), ("sbatch", "--version")
+        "through Slurm", ("sbatch", "squeue", "scancel"), ("distributed", "dask-jobqueue"), ("sbatch", "--version"),
+        "name the cluster's slurm.conf in SLURM_CONF",
     ),
     System.HTCONDOR: _Needs(
         "through HTCondor", ("condor_submit", "condor_q", "condor_rm"), ("distributed", "dask-jobqueue"),
-        ("condor_version",),
+        ("condor_version",), "name the pool's condor_config in CONDOR_CONFIG",
     ),
 }  # fmt: skip
 
@@ -73,7 +76,7 @@ def _tool(tool: Tool) -> dict:
     try:
         found = tool.find()
     except FlowError as error:
-        return row | {"why": str(error), "set": tool.setting}
+        return row | {"why": _without_advice(str(error), tool.setting), "set": tool.setting}
     except Exception as error:  # a broken installation is a row of the table, not its end
         return row | {"why": f"{type(error).__name__}: {error}", "set": tool.setting}
     # A wheel is run by Python: there is no program of its own.
@@ -81,24 +84,31 @@ def _tool(tool: Tool) -> dict:
     return row | {"here": True, "version": found.version, "path": None if wheel else found.path}
 
 
+def _without_advice(why: str, setting: str) -> str:
+    """The reason alone: many errors end with what to set, which has a place of its own."""
+    reason, separator, advice = why.partition("; ")
+    return reason if separator and setting.startswith(advice) else why.removesuffix(f"; {setting}")
+
+
 def _system(system: System) -> dict:
     needs = _SYSTEMS[system]
     programs = [name for name in needs.programs if shutil.which(name) is None]
     packages = [name for name in needs.packages if _installed(name) is None]
-    to_set = []
-    if programs:
-        to_set.append("run flow where jobs can be submitted")
-    if packages:
-        to_set.append(_CLUSTER)
+    to_set = ["run flow where jobs can be submitted"] * bool(programs) + [_CLUSTER] * bool(packages)
     lacks = [f"no {', '.join(programs)} on the PATH"] * bool(programs)
     lacks += [f"no package {', '.join(packages)}"] * bool(packages)
-    here = not lacks
+    version = None
+    if not lacks:
+        try:
+            version = _version(needs)
+        except _Mute as error:
+            lacks, to_set = [str(error)], [needs.setting]
     return {
         "kind": "jobs",
         "name": system.value,
         "about": needs.sentence,
-        "here": here,
-        "version": _version(needs) if here else None,
+        "here": not lacks,
+        "version": version,
         "path": shutil.which(needs.programs[0]) if needs.programs else None,
         "reads": None,
         "stages": [],
@@ -115,18 +125,27 @@ def _installed(package: str) -> str | None:
         return None
 
 
+class _Mute(Exception):
+    """A program that can't be asked for its version: what it said instead."""
+
+
 def _version(needs: _Needs) -> str | None:
-    """What a system says of its version: its program, else its package; None where it does not."""
+    """What a system says of its version: its program, else its package. Raises _Mute."""
     if not needs.ask:
         return f"{needs.packages[0]} {_installed(needs.packages[0])}" if needs.packages else None
+    asked = " ".join(needs.ask)
     try:
         done = subprocess.run(
             needs.ask, capture_output=True, text=True, errors="replace", timeout=_ASKED_S, stdin=subprocess.DEVNULL
         )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    lines = done.stdout.strip().splitlines()
-    return lines[0].strip(" $") if done.returncode == 0 and lines else None
+    except OSError as error:
+        raise _Mute(f"{asked}: {error.strerror}") from None
+    except subprocess.TimeoutExpired:
+        raise _Mute(f"{asked}: no answer in {_ASKED_S:g} s") from None
+    lines = (done.stdout.strip() or done.stderr.strip()).splitlines()
+    if done.returncode != 0 or not lines:
+        raise _Mute(f"{asked}: {lines[-1] if lines else f'exit status {done.returncode}'}")
+    return lines[0].strip(" $")
 
 
 def show(rows: Sequence[dict], as_json: bool) -> None:
@@ -136,17 +155,23 @@ def show(rows: Sequence[dict], as_json: bool) -> None:
 
 def table(rows: Sequence[dict]) -> str:
     """The rows as text: a line each, below it why it can't be used and what to set."""
-    wide = max((len(row["name"]) for row in rows), default=0)
-    lines = []
+    parts = []
     for kind, title in (("tool", "Tools"), ("jobs", "Job systems (--jobs)")):
-        lines += [title] + [line for row in rows if row["kind"] == kind for line in _lines(row, wide)]
-    return "\n".join(lines)
+        chosen = [row for row in rows if row["kind"] == kind]
+        cells = [(row["name"], "here" if row["here"] else "not here", _does(row), _which(row)) for row in chosen]
+        wide = [max((len(line[column]) for line in cells), default=0) for column in range(3)]
+        parts.append(title)
+        for row, line in zip(chosen, cells):
+            parts.append("  " + "  ".join((*map(str.ljust, line, wide), line[3])).rstrip())
+            parts += [
+                f"  {'':<{wide[0]}}  {text}" for text in (row["why"], row["set"] and f"set: {row['set']}") if text
+            ]
+    return "\n".join(parts)
 
 
-def _lines(row: dict, wide: int) -> list[str]:
-    does = f"{row['reads']}: {', '.join(row['stages'])}" if row["stages"] else row["about"]
-    said = row["version"] if row["here"] else "not here"
-    where = row["path"] if row["here"] else None
-    first = "  ".join(item for item in (f"  {row['name']:<{wide}}", f"{does:<45}", said, where) if item)
-    below = [text for text in (row["why"], row["set"] and f"set: {row['set']}") if text]
-    return [first.rstrip(), *(f"  {'':<{wide}}    {text}" for text in below)]
+def _does(row: dict) -> str:
+    return f"{row['reads']}: {', '.join(row['stages'])}" if row["stages"] else row["about"]
+
+
+def _which(row: dict) -> str:
+    return ", ".join(item for item in (row["version"], row["path"] if row["here"] else None) if item)

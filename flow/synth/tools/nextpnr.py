@@ -5,8 +5,11 @@ with a clock that reaches every register at once. Its figures tell designs apart
 are no figures of the project's part, and the report says so.
 
 ``lut`` counts the sites of 4-input look-up tables that are taken: logic, carry chains (a site for each bit, and those
-that lead into and out of a chain), and distributed memory. A block of memory (DP16KD) holds 18 kbit, so it is one of
-``bram_18k``; ``dsp`` counts multipliers of 18 by 18 bits. ECP5s have neither UltraRAM nor shift registers of tables.
+that lead into and out of a chain), distributed memory, and one that drives constants. A block of memory (DP16KD) holds
+18 kbit, so it is one of ``bram_18k``; ``dsp`` counts multipliers of 18 by 18 bits. ECP5s have neither UltraRAM nor
+shift registers of tables.
+
+On one core 9,700 sites took 98 s and 0.5 GB, 20,600 sites 278 s and 0.7 GB, both programs built for WebAssembly.
 """
 
 import json
@@ -40,7 +43,7 @@ SCRIPT = "nextpnr/synth.ys"
 SYNTH_LOG = "nextpnr/yosys.log"
 OPTIONS = "nextpnr/options.txt"
 LOG = "nextpnr/nextpnr.log"
-REPORT = "nextpnr/report.json"
+REPORT = "nextpnr/route.json"  # report.json is the name of ours
 VERSION = "nextpnr/version.txt"
 NETLIST = "nextpnr/netlist.json"
 
@@ -53,6 +56,9 @@ _NO_ROOM = re.compile(
     r"no BELs remaining|Unable to (find )?place|[Uu]nable to find legal placement|Failed to (place|route)"
 )
 _PARTS_OF_LUTS = re.compile(r"^Info:\s+(logic|carry) LUTs:\s+(\d+)/", re.MULTILINE)
+_FILE = re.compile(r"[A-Za-z0-9_][\w./+-]*", re.ASCII)
+_MODULE = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+_LEAST_NS, _MOST_NS = 0.1, 1e5
 # resource -> what the report calls it, and how much one of it counts
 _RESOURCES = {
     "lut": (("TRELLIS_COMB", 1), ("TRELLIS_RAMW", 2)),
@@ -98,10 +104,18 @@ def _said(nextpnr: str) -> str | None:
 
 def render(read: Subject, stage: Stage) -> dict[str, str]:
     """The script that maps the Verilog of a subject to an ECP5, and nextpnr's options, one a line. Raises BadInput
-    where there is no Verilog."""
+    where there is no Verilog, and for names that would be more than a name in a script of Yosys."""
     sources = [name for name in read.files if name.endswith((".v", ".sv"))]
     if not sources:
         raise BadInput(f"{read.folder / 'src'} holds no Verilog, which is what Yosys reads for nextpnr")
+    for name in sources:
+        if not _FILE.fullmatch(name):
+            raise BadInput(f"{read.folder}: {name!r} can't stand in a script; letters, digits and _ . / + - can")
+    if not (isinstance(read.top, str) and _MODULE.fullmatch(read.top)):
+        raise BadInput(f"{read.folder}: the top module {read.top!r} is no name of a module")
+    if not _LEAST_NS <= read.clock_ns <= _MOST_NS:
+        said = f"{read.folder}: a clock period of {read.clock_ns:g} ns"
+        raise BadInput(f"{said}; nextpnr takes {_LEAST_NS:g} to {_MOST_NS:g} ns")
     lines = [
         *(f"read_verilog -sv -defer {name}" for name in sources),
         f"hierarchy -check -top {read.top}",
@@ -183,7 +197,7 @@ def parse(text: str, log_text: str, version_text: str, folder: Path, part: str, 
     taken = {name: int(count) for name, count in _PARTS_OF_LUTS.findall(log_text)}
     messages = [f"routed on an ECP5, not on {part}"]
     if set(taken) == {"logic", "carry"}:
-        messages.append(f"lut: {taken['logic']} of logic, {taken['carry']} of carry chains, the rest around them")
+        messages.append(f"lut: {taken['logic']} of logic, {taken['carry']} of carry chains, the rest around these")
     if estimated is None:
         messages.append("no path between registers")
     return Report(

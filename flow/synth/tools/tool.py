@@ -70,7 +70,7 @@ def on_path(names: Sequence[str], variable: str, tool: str, advice: str) -> str:
     for name in [named] if named else names:
         path = shutil.which(name)
         if path is not None:
-            return path
+            return os.path.abspath(path)
     if named:
         raise BadInput(f"{variable} names {named!r}, which can't be run")
     raise ToolFailed(f"{tool}: no {' or '.join(names)} on the PATH; {advice}", trouble=Trouble.MISSING)

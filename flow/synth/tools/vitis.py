@@ -26,7 +26,7 @@ def find() -> Found:
 
 TOOL = Tool(
     name=FLAVOUR.tool,
-    sentence="C synthesis of hls4ml projects by Vitis HLS, cosimulation, export, and Vivado's figures of what came out",
+    sentence="C synthesis of hls4ml projects by Vitis HLS, cosimulation, export, and what Vivado makes of it",
     implementation=Implementation.HLS4ML,
     stages=xilinx_hls.STAGES,
     usual=Stage.CSYNTH,

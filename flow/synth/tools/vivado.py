@@ -12,9 +12,11 @@ from flow.errors import BadInput, ToolFailed, Trouble
 from flow.firmware.rtl import vivado as project
 from flow.firmware.settings import Language
 from flow.metrics import Implementation
+from flow.synth.layers import attributed
 from flow.synth.report import Report, Stage
 from flow.synth.subject import Subject
 from flow.synth.tools import xilinx
+from flow.synth.tools.deadline import Deadline
 from flow.synth.tools.tool import Found, Limits, Tool
 
 ENVIRONMENT = "FLOW_VIVADO"
@@ -94,7 +96,7 @@ def run(work: Path, of: Subject, stage: Stage, found: Found, limits: Limits) -> 
     """
     xilinx.note_versions(work, vivado=found.version)
     command = (*found.command, SCRIPT, "-tclargs", f"until={stage.value}", f"out={OUT}")
-    xilinx.call_tool(TITLE, command, work, work / LOG, xilinx.allowance(limits))
+    xilinx.call_tool(TITLE, command, work, work / LOG, Deadline.of(limits))
 
 
 def read(work: Path, of: Subject, stage: Stage) -> Report:
@@ -102,13 +104,12 @@ def read(work: Path, of: Subject, stage: Stage) -> Report:
     names = [f"{OUT}/{stage.value}_{kind}.rpt" for kind in _KINDS]
     found = of_files(work, of, stage, names, work / LOG)
     latency, interval = of.details["latency_cycles"], of.details["interval_cycles"]
-    return replace(
-        found, latency_cycles=(latency, latency), interval_cycles=(interval, interval), by_layer=_by_layer(found, of)
-    )
+    cycles = {"latency_cycles": (latency, latency), "interval_cycles": (interval, interval)}
+    return attributed(replace(found, **cycles), of)
 
 
 def of_files(work: Path, of: Subject, stage: Stage, names: Sequence[str], log: Path) -> Report:
-    """The reports in files of the folder as one; raises ToolFailed where one is missing, damaged or of something else."""
+    """Reports in files of the folder as one; ToolFailed where one is missing, damaged, or of something else."""
     version = xilinx.version_of(work, "vivado")
     found = [xilinx.report(work, name, log, TITLE) for name in names]
     found = [xilinx.checked(report, of, stage, "vivado", version, log) for report in found]
@@ -125,24 +126,6 @@ def _check_whole(work: Path, name: str, log: Path) -> None:
         line = text.count("\n", 0, empty.start(1)) + 1
         said = f"{name}, line {line}: {empty.group(1)} is a black box, so the figures are not those of the whole design"
         raise ToolFailed(said, log, trouble=Trouble.CRASH)
-
-
-def _by_layer(found: Report, of: Subject) -> dict[str, dict[str, int]]:
-    """Layer -> resource -> count, from the instances of the stages' modules; the rest is shared."""
-    rows = dict(found.by_layer)
-    layers: dict[str, dict[str, int]] = {}
-    for layer, block in of.details["blocks"].items():
-        for name in (f"_inst_{module}" for module in block["modules"]):
-            for resource, count in rows.pop(name, {}).items():
-                layer_row = layers.setdefault(layer, {})
-                layer_row[resource] = layer_row.get(resource, 0) + count
-    if not layers:
-        return found.by_layer
-    shared: dict[str, int] = {}
-    for row in rows.values():
-        for resource, count in row.items():
-            shared[resource] = shared.get(resource, 0) + count
-    return {**layers, **({"shared": shared} if any(shared.values()) else {})}
 
 
 TOOL = Tool(

@@ -7,7 +7,6 @@ import re
 import shutil
 import signal
 import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -18,7 +17,8 @@ from flow.errors import BadInput, ToolFailed, Trouble
 from flow.synth import parse
 from flow.synth.report import Report, Stage
 from flow.synth.subject import Subject
-from flow.synth.tools.tool import Found, Limits, call, on_path
+from flow.synth.tools.deadline import Deadline
+from flow.synth.tools.tool import Found, on_path
 from flow.synth.vendor.logs import licence_refused, log_failure
 
 FOLDER = "synth"  # of scripts and logs, in the work folder
@@ -32,6 +32,11 @@ _DISK = re.compile(r"no space left on device|disk quota exceeded", re.IGNORECASE
 _MEMORY = re.compile(r"std::bad_alloc|\bout of memory\b|cannot allocate memory", re.IGNORECASE)
 # A memory whose contents Vivado did not find is synthesised as empty, with status 0 and a few hundred LUTs.
 _UNREAD = re.compile(r"could not open \$readmem data file|ignoring malformed \$readmem")
+
+
+# What the shell scripts that these programs are say with their status of one that was ended from outside.
+_FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGXCPU)
+_LONGEST = 300  # characters of a log's line in a message
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,8 @@ def find(title: str, programs: Sequence[Program], variable: str, advice: str) ->
     """
     first = on_path([program.name for program in programs], variable, title, advice)
     refused = []
-    for path, program in _candidates(first, programs, variable):
+    for given, program in _candidates(first, programs, variable):
+        path = os.path.abspath(given)  # runs are in folders of their own
         version = _said(path, program)
         if version is not None and program.suits(version):
             return Found((path, *program.arguments), version)
@@ -103,24 +109,7 @@ def _version(path: str, modified_ns: int, ask: str) -> str | None:
     return None if found is None else found.group(1)
 
 
-@dataclass(frozen=True)
-class Allowance:
-    """The time that all programs of a run may take together."""
-
-    limits: Limits
-    start: float
-
-    @property
-    def left(self) -> Limits:
-        return replace(self.limits, timeout_s=max(self.limits.timeout_s - (time.monotonic() - self.start), 0.0))
-
-
-def allowance(limits: Limits) -> Allowance:
-    """From now on."""
-    return Allowance(limits, time.monotonic())
-
-
-def call_tool(title: str, command: Sequence[str], folder: Path, log: Path, allowed: Allowance) -> None:
+def call_tool(title: str, command: Sequence[str], folder: Path, log: Path, deadline: Deadline) -> None:
     """Run a program in `folder`, its log kept in `log`.
 
     Raises ToolFailed, naming log and line, where it ends with another status than 0 or left a memory empty, and as
@@ -128,44 +117,44 @@ def call_tool(title: str, command: Sequence[str], folder: Path, log: Path, allow
     """
     folder.mkdir(parents=True, exist_ok=True)
     log.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        status = call(title, command, folder, str(log), allowed.left)
-    except ToolFailed as error:
-        if error.trouble is Trouble.TIMEOUT:
-            raise ToolFailed(
-                f"{title} took longer than {allowed.limits.timeout_s:g} s", log, trouble=error.trouble
-            ) from None
-        raise
+    status = deadline.call(title, command, folder, str(log))
     for number, line in enumerate(_lines(_text(log)), 1):
         if _UNREAD.search(line):
-            raise ToolFailed(f"{title} did not find the contents of a memory: {line.strip()}", log, number)
+            raise ToolFailed(f"{title} did not find the contents of a memory: {_told(line)}", log, number)
     if status != 0:
-        raise failed(f"{title} ended {_how(status)}", log, Trouble.CRASH)
+        trouble = Trouble.KILLED if status - 128 in _FROM_OUTSIDE else Trouble.CRASH
+        raise failed(f"{title} ended {_how(status)}", log, trouble)
 
 
 def _how(status: int) -> str:
     """An exit status in words; a shell that starts the program gives 128 and the signal's number."""
     for number in (-status, status - 128):
-        if number in signal.valid_signals():
+        if number in list(signal.Signals):
             return f"by {signal.Signals(number).name}"
     return f"with exit status {status}"
 
 
 def failed(message: str, log: Path, trouble: Trouble) -> ToolFailed:
-    """The error of a run that went wrong, with the line of its log that tells why; `trouble` where that tells no other."""
+    """The error of a run that went wrong, with the log's line that tells why; `trouble` where that tells no other."""
     text = _text(log)
     lines = _lines(text)
     licence = licence_refused(text)
     if licence is not None:
-        return ToolFailed(f"{message}: {lines[licence - 1].strip()}", log, licence, Trouble.LICENCE)
+        return ToolFailed(f"{message}: {_told(lines[licence - 1])}", log, licence, Trouble.LICENCE)
     for pattern, meant in ((_DISK, Trouble.DISK), (_MEMORY, Trouble.MEMORY)):
         number = next((number for number, line in enumerate(lines, 1) if pattern.search(line)), None)
         if number is not None:
-            return ToolFailed(f"{message}: {lines[number - 1].strip()}", log, number, meant)
+            return ToolFailed(f"{message}: {_told(lines[number - 1])}", log, number, meant)
     found = log_failure(text)
     if found is None:
         return ToolFailed(message, log, trouble=trouble)
-    return ToolFailed(f"{message}: {found[1].strip()}", log, found[0], trouble)
+    return ToolFailed(f"{message}: {_told(found[1])}", log, found[0], trouble)
+
+
+def _told(line: str) -> str:
+    """A log's line as it can stand in a message."""
+    shown = "".join(c if c.isprintable() else " " for c in line.strip())
+    return shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}..."
 
 
 def _lines(text: str) -> list[str]:

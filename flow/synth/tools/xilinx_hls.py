@@ -1,5 +1,5 @@
-"""What Vivado HLS and Vitis HLS have in common: C synthesis of an hls4ml project, cosimulation, export, and Vivado on the
-Verilog that came out, out of context."""
+"""What Vivado HLS and Vitis HLS have in common: C synthesis of an hls4ml project, cosimulation, export, and Vivado on
+the Verilog that came out, out of context."""
 
 import re
 from dataclasses import dataclass, replace
@@ -7,14 +7,17 @@ from pathlib import Path
 
 from flow.errors import BadInput, ToolFailed, Trouble
 from flow.firmware.project_files import scripts
+from flow.synth.layers import attributed
 from flow.synth.report import Report, Stage, Status
 from flow.synth.subject import SETTINGS, Subject
 from flow.synth.tools import vivado, xilinx
+from flow.synth.tools.deadline import Deadline
 from flow.synth.tools.tool import Found, Limits
 
 STAGES = (Stage.CSYNTH, Stage.COSIM, Stage.EXPORT, Stage.SYNTH, Stage.ROUTE)
 KEEP = (
     "hs_err_*.log",
+    "*/hs_err_*.log",
     *(f"{xilinx.FOLDER}/*.{suffix}" for suffix in ("tcl", "xdc", "log", "json")),
     "*_prj/solution1/syn/report/*.rpt",
     "*_prj/solution1/syn/report/*.xml",
@@ -126,15 +129,15 @@ def run(flavour: Flavour, work: Path, of: Subject, stage: Stage, found: Found, l
         versions["vivado"] = netlist.version
         _same_release(flavour, found, netlist)
     xilinx.note_versions(work, **versions)
-    allowed = xilinx.allowance(limits)
+    deadline = Deadline.of(limits)
     for step in steps:
         log = work / f"{xilinx.FOLDER}/{step}.log"
         if step in ("vsynth", "impl"):
             command = (*netlist.command, f"../{xilinx.FOLDER}/{step}.tcl")
-            xilinx.call_tool(vivado.TITLE, command, work / step, log, allowed)
+            xilinx.call_tool(vivado.TITLE, command, work / step, log, deadline)
         else:
             command = (*found.command, f"{xilinx.FOLDER}/{step}.tcl")
-            xilinx.call_tool(flavour.title, command, work, log, allowed)
+            xilinx.call_tool(flavour.title, command, work, log, deadline)
 
 
 def _same_release(flavour: Flavour, found: Found, netlist: Found) -> None:
@@ -150,7 +153,7 @@ def _same_release(flavour: Flavour, found: Found, netlist: Found) -> None:
 def read(flavour: Flavour, work: Path, of: Subject, stage: Stage) -> Report:
     """The report of a stage. That of cosimulation has the resources of C synthesis and the cycles that were measured;
     those of Vivado have the cycles of C synthesis."""
-    synthesised = _synthesised(flavour, work, of)
+    synthesised = attributed(_synthesised(flavour, work, of), of)
     if stage is Stage.CSYNTH:
         return synthesised
     if stage is Stage.COSIM:
@@ -163,7 +166,7 @@ def read(flavour: Flavour, work: Path, of: Subject, stage: Stage) -> Report:
         made = vivado.of_files(work, of, stage, [f"{step}/{name}.rpt" for name in names], log)
     said = "the cycles are those of C synthesis"
     return replace(
-        made, latency_cycles=synthesised.latency_cycles, interval_cycles=synthesised.interval_cycles,
+        attributed(made, of), latency_cycles=synthesised.latency_cycles, interval_cycles=synthesised.interval_cycles,
         messages=(*made.messages, said),
     )  # fmt: skip
 

@@ -6,7 +6,18 @@ from dataclasses import dataclass
 
 from flow.errors import BadInput
 from flow.synth.report import Report
-from flow.synth.vendor import cosim, csynth_rpt, csynth_summary, csynth_xml, export, logs, oneapi, power, timing, utilization
+from flow.synth.vendor import (
+    cosim,
+    csynth_rpt,
+    csynth_summary,
+    csynth_xml,
+    export,
+    logs,
+    oneapi,
+    power,
+    timing,
+    utilization,
+)
 from flow.synth.vendor.text import Text
 
 

@@ -8,7 +8,7 @@ import re
 from flow.synth.report import Range, Report, Stage, Status
 from flow.synth.vendor.text import UNKNOWN, Text, joined
 
-TABLE = r"^\W*RTL\s*[+|]\s*Status\s*[+|]"
+TABLE = r"^[ \t]*[+|][ \t]*RTL[ \t]*[+|][ \t]*Status[ \t]*[+|]"
 SIGNATURE = rf"^Simulation tool\s*:|{TABLE}"
 _HEAD = ("min", "avg", "max")
 _LANGUAGES = ("VHDL", "Verilog", "SystemC")

@@ -104,6 +104,10 @@ _TOOLS = {
     "vivado": _Tool("vivado", _VIVADO_STEPS, re.compile(r"^INFO: \[Common 17-206\] Exiting Vivado\b")),
 }
 _ALL_STEPS = (*_HLS_STEPS, *_VIVADO_STEPS)
+# A line without any of these words is of no step, no error and no crash: most lines need no closer look.
+_STEP_WORDS = ("C/RTL", "EXPORT IP", "_design", "[HLS 200-10]", "[VLOG", "[COSIM", "[IMPL", "co-sim", "output file")
+_ERROR_WORDS = ("rror", "ERROR", "@E ", "***")
+_CRASH_WORDS = ("abnormal", "segmentation", "unexpected", "dumped", "bad_alloc", "killed", "signal", "sig", "unhandled")
 
 
 def parse(text: Text) -> Report:
@@ -113,7 +117,7 @@ def parse(text: Text) -> Report:
     heading = _HEAD.search(text.lines[text.need(SIGNATURE, "its heading")])
     tool = _TOOLS[_named(heading.group("name"))]
     lines = text.lines
-    begun = [(i, step) for i, line in enumerate(lines) for step in tool.steps if step.begins.search(line)]
+    begun = [(i, step) for i, line in _with(lines, _STEP_WORDS) for step in tool.steps if step.begins.search(line)]
     at, step = begun[-1] if begun else (0, None)
     ended = any(tool.exits.search(line) for line in lines)
     closed = step is None or any(step.ends.search(line) for line in lines[at:])
@@ -147,8 +151,10 @@ def log_failure(text: str) -> tuple[int, str] | None:
     and what is harmless where the run went on; else the line before a Tcl trace.
     """
     lines = _lines(text)
-    since = max((i + 1 for i, line in enumerate(lines) if any(s.ends.search(line) for s in _ALL_STEPS)), default=0)
-    crash = next((i for i in range(since, len(lines)) if _CRASH.search(lines[i])), None)
+    steps = _with(lines, _STEP_WORDS)
+    since = max((i + 1 for i, line in steps if any(step.ends.search(line) for step in _ALL_STEPS)), default=0)
+    lower = _with([line.lower() for line in lines], _CRASH_WORDS)
+    crash = next((i for i, line in lower if i >= since and _CRASH.search(line)), None)
     if crash is not None:
         return crash + 1, lines[crash].strip()
     traces = [i for i in range(max(since, 1), len(lines)) if _TRACE.match(lines[i])]
@@ -174,8 +180,12 @@ def _lines(text: str) -> list[str]:
     return Text("", text).lines
 
 
+def _with(lines: list[str], words: tuple[str, ...]) -> list[tuple[int, str]]:
+    return [(i, line) for i, line in enumerate(lines) if any(word in line for word in words)]
+
+
 def _errors(lines: list[str]) -> list[tuple[int, str]]:
-    return [(i + 1, line.strip()) for i, line in enumerate(lines) if _ERROR.match(line)]
+    return [(i + 1, line.strip()) for i, line in _with(lines, _ERROR_WORDS) if _ERROR.match(line)]
 
 
 def _active(lines: list[str], traces: list[int]) -> int:

@@ -13,8 +13,8 @@ from flow.synth.report import Report, Stage, Status
 from flow.synth.vendor.text import Text, with_shared
 
 SUMMARY = r'"summary_type"\s*:\s*"estimatedResources"'
-LOOPS = r'^\s*\{\s*"name"\s*:\s*"loop_attributes"'
-QUARTUS = r'^\s*\{\s*"quartusFit(?:Clock|ResourceUsage)Summary"\s*:'
+LOOPS = r'^[ \t]*\{\s*"name"\s*:\s*"loop_attributes"'
+QUARTUS = r'^[ \t]*\{\s*"quartusFit(?:Clock|ResourceUsage)Summary"\s*:'
 PLAIN = r"^ALUTs:\s*\d"
 
 _ESTIMATED = {"ALUTs": "lut", "FFs": "ff", "RAMs": "m20k", "DSPs": "dsp", "MLABs": "mlab"}

@@ -37,6 +37,9 @@ def parse(text: Text) -> Report:
         raise text.cut("a design state")
     if head.status is not Status.OK:
         messages = (*messages, "the design is placed or routed in part only")
+    missing = _missing(text, start)
+    if missing is not None:
+        messages = (*messages, f"cut off before its section {missing}")
     return Report(
         path=text.path,
         tool="vivado",
@@ -45,11 +48,26 @@ def parse(text: Text) -> Report:
         stage=head.stage,
         part=head.part,
         design=head.design,
-        status=head.status,
+        status=head.status if missing is None else Status.INCOMPLETE,
         messages=messages,
         by_layer=layers,
         **totals,
     )
+
+
+def _missing(text: Text, start: int) -> str | None:
+    """The first section that the table of contents announces and the report does not hold."""
+    contents = text.find(r"^Table of Contents", start)
+    if contents is None:
+        return None
+    title = re.compile(r"^\s*\d+(?:\.\d+)*\.? \S")
+    titles = []
+    for line in text.lines[contents + 2 :]:
+        if not title.match(line):
+            break
+        titles.append(line.strip())
+    behind = {line.strip() for line in text.lines[contents + 2 + len(titles) :]}
+    return next((title for title in titles if title not in behind), None)
 
 
 def _flat(text: Text, start: int) -> dict[str, int | None]:

@@ -36,6 +36,7 @@ SchedulerType=sched/backfill
 SchedulerParameters=batch_sched_delay=0,sched_interval=1
 JobAcctGatherType=jobacct_gather/none
 AccountingStorageType=accounting_storage/none
+CommunicationParameters=NoCtldInAddrAny,NoInAddrAny
 SwitchType=switch/none
 MpiDefault=none
 ReturnToService=2
@@ -66,9 +67,7 @@ def running(folder: Path, cpus: int = 2) -> Iterator[dict[str, str]]:
     try:
         for command in _daemons(folder):
             log = (folder / f"{command[0]}.out").open("wb")
-            started.append(
-                subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment)
-            )
+            started.append(subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment))
             if command[0] == "munged":
                 _until(lambda: (folder / "munge.socket").exists(), folder, started)
         _until(lambda: _idle(environment), folder, started)

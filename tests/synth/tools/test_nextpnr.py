@@ -57,7 +57,7 @@ def test_the_device_is_the_one_that_was_routed_and_the_report_says_so():
     report = parse()
     assert report.part == nextpnr.DEVICE and report.part.startswith("LFE5UM5G-85F")
     assert report.messages[0] == f"routed on an ECP5, not on {PART}"
-    assert report.messages[1] == "lut: 60 of logic, 50 of carry chains, the rest around them"
+    assert report.messages[1] == "lut: 60 of logic, 50 of carry chains, the rest around these"
 
 
 def test_a_clock_that_is_no_round_frequency_is_recognised():
@@ -74,10 +74,10 @@ def test_no_path_between_registers_is_incomplete_not_zero():
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ({"report": json.dumps(REPORT)[:-10]}, "no report of nextpnr .*report.json|report.json: no report of nextpnr"),
-        ({"report": ""}, "report.json: no report of nextpnr"),
-        ({"report": "[]"}, "report.json: no report of nextpnr"),
-        ({"report": {"fmax": {}}}, "report.json: no report of nextpnr .*utilization"),
+        ({"report": json.dumps(REPORT)[:-10]}, "route.json: no report of nextpnr"),
+        ({"report": ""}, "route.json: no report of nextpnr"),
+        ({"report": "[]"}, "route.json: no report of nextpnr"),
+        ({"report": {"fmax": {}}}, "route.json: no report of nextpnr .*utilization"),
         ({"report": changed("utilization", "TRELLIS_COMB", None)}, "TRELLIS_COMB.used is missing"),
         ({"report": changed("utilization", "TRELLIS_FF", {"used": "40"})}, "TRELLIS_FF.used is '40'"),
         ({"report": changed("utilization", "TRELLIS_FF", {"used": -1})}, "TRELLIS_FF.used is -1"),
@@ -206,7 +206,7 @@ def finishing(report):
         ('echo "what():  std::bad_alloc"; exit 134\n', "status 134.*line 1", Trouble.MEMORY),
         ("kill -9 $$\n", "nextpnr was ended by SIGKILL", Trouble.KILLED),
         ("sleep 60\n", "nextpnr took longer than 1 s", Trouble.TIMEOUT),
-        ("exit 0\n", "nextpnr left no .*report.json", Trouble.REPORT),
+        ("exit 0\n", "nextpnr left no .*route.json", Trouble.REPORT),
         (f"touch {nextpnr.REPORT}\n", "no report of nextpnr", Trouble.REPORT),
         (finishing(json.dumps(REPORT)), "constraint is 200 MHz, not 250", Trouble.REPORT),
     ],
@@ -239,6 +239,55 @@ def test_vhdl_is_refused_before_anything_runs(tmp_path):
     read = subject.read(written(tmp_path / "adder", "entity top is end;\n", "top.vhd"), Implementation.RTL)
     with pytest.raises(BadInput, match="src holds no Verilog"):
         nextpnr.render(read, Stage.ROUTE)
+
+
+@pytest.mark.parametrize(
+    "key, value, message",
+    [
+        ("top", "top; !touch here", "top; !touch here' is no name of a module"),
+        ("top", "top\\n!touch here", "is no name of a module"),
+        ("top", 7, "7 is no name of a module"),
+        ("clock_ns", 0, "a clock period of 0 ns"),
+        ("clock_ns", -5, "a clock period of -5 ns"),
+        ("clock_ns", "nan", "a clock period of nan ns"),
+        ("clock_ns", "inf", "a clock period of inf ns"),
+    ],
+)
+def test_what_a_description_says_can_be_no_command(tmp_path, key, value, message):
+    folder = written(tmp_path / "adder")
+    row = json.loads((folder / "rtl.json").read_text())
+    (folder / "rtl.json").write_text(json.dumps(row | {key: value}))
+    with pytest.raises(BadInput, match=message):
+        nextpnr.render(subject.read(folder, Implementation.RTL), Stage.ROUTE)
+
+
+@pytest.mark.parametrize("name", ["a;!touch here;.v", "a b.v", "a\n.v", "a'.v"])
+def test_what_a_file_is_called_can_be_no_command(tmp_path, name):
+    with pytest.raises(BadInput, match="can't stand in a script"):
+        nextpnr.render(subject.read(written(tmp_path / "adder", name=name), Implementation.RTL), Stage.ROUTE)
+
+
+@pytest.mark.slow
+def test_a_design_without_registers_has_resources_and_no_clock(tmp_path, wheels):
+    verilog = "module top(input [15:0] model_inp, output [7:0] model_out);\n"
+    verilog += "assign model_out = model_inp[7:0] ^ model_inp[15:8];\nendmodule\n"
+    report = routed(written(tmp_path / "gates", verilog))
+    assert (report.lut, report.ff) == (8 + 1, 0)  # one drives the constants
+    assert report.clock_estimated_ns is None and report.wns_ns is None
+    assert report.status is Status.INCOMPLETE
+
+
+@pytest.mark.slow
+def test_memories_and_multipliers_are_counted(tmp_path, wheels):
+    """A table of 1,024 words of 18 bits fills a block of 18 kbit, and 18 by 18 bits one multiplier."""
+    verilog = (
+        "module top(input clk, input [9:0] a, input [17:0] b, output reg [35:0] q);\n"
+        "reg [17:0] memory [0:1023]; reg [17:0] word; reg [17:0] held;\n"
+        "always @(posedge clk) begin\n"
+        "  if (b[17]) memory[a] <= b;\n  word <= memory[a]; held <= b; q <= word * held;\nend\nendmodule\n"
+    )
+    report = routed(written(tmp_path / "memory", verilog))
+    assert (report.bram_18k, report.dsp) == (1, 1)
 
 
 def test_a_named_program_that_is_no_nextpnr_is_refused(tmp_path, monkeypatch):

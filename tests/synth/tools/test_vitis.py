@@ -4,6 +4,9 @@ import pytest
 from synth import vendor_projects, vendor_standins
 
 from flow.errors import BadInput, ToolFailed, Trouble
+from flow.firmware.project_files import scripts
+from flow.firmware.project_files.facts import Facts
+from flow.firmware.settings import Target
 from flow.metrics import Implementation
 from flow.synth import job, subject
 from flow.synth.report import Stage, Status
@@ -32,7 +35,8 @@ def synthesise(tmp_path, monkeypatch):
 def test_c_synthesis_needs_no_vivado(project, synthesise, tmp_path):
     report = synthesise(project, programs=("vitis-run",))
     assert report.tool == "vitis_hls" and report.clock_estimated_ns == 4.0 and report.latency_cycles[0] > 3
-    assert "dense_1" in report.by_layer and report.wns_ns is None
+    assert list(report.by_layer) == ["fc0", "shared"] and report.wns_ns is None
+    assert sum(row["lut"] for row in report.by_layer.values()) == report.lut
     assert len(vendor_standins.runs(tmp_path / "tools")) == 1
 
 
@@ -134,6 +138,18 @@ def test_settings_that_would_run_are_refused(project, old, new, said):
     path.write_text(text.replace(old, new))
     with pytest.raises(BadInput, match=f"project.tcl.*{said}"):
         vitis.TOOL.render(subject.read(project, Implementation.HLS4ML), Stage.CSYNTH)
+
+
+def test_the_scripts_are_those_of_a_built_project_but_for_the_settings(project):
+    (project / "firmware" / "weights" / "w2.txt").unlink()
+    target = Target(vendor_projects.PART, vendor_projects.CLOCK_NS)
+    facts = Facts("t", "tagger", "0", target, 3, 1, "", "", (2,), 2, 1, (), ("src/tagger.v",))
+    built = scripts.hls(facts)
+    (project / "constraints.xdc").write_text(built["constraints.xdc"])
+    read = subject.read(project, Implementation.HLS4ML)
+    made = vitis.TOOL.render(read, Stage.COSIM) | vitis.TOOL.render(read, Stage.ROUTE)
+    for name in ("csynth", "cosim", "vsynth", "impl"):
+        assert made[f"synth/{name}.tcl"] == built[f"tcl/{name}.tcl"]
 
 
 def test_a_project_without_its_source_is_refused(project):

@@ -2,16 +2,18 @@
 
 import shutil
 import subprocess
+import threading
 import time
-from dataclasses import replace
 
 import pytest
 from synth import small_tcl, vendor_projects, vendor_standins
 
+from flow import process
 from flow.errors import BadInput, ToolFailed, Trouble
 from flow.synth import job, subject
 from flow.synth.report import Stage, Status
 from flow.synth.tools import vitis, vivado, vivado_hls, xilinx
+from flow.synth.tools.deadline import Deadline
 from flow.synth.tools.tool import Limits
 
 TOOLS = {
@@ -61,6 +63,7 @@ def test_every_stage_of_every_tool(name, stage, synthesise, tmp_path):
     [
         ("licence", Trouble.LICENCE, "valid license was not found"),
         ("crash", Trouble.CRASH, "SIGSEGV: Abnormal program termination"),
+        ("killed", Trouble.KILLED, "ended by SIGKILL"),
         ("error", Trouble.CRASH, "undeclared identifier"),
         ("bad_alloc", Trouble.MEMORY, "bad_alloc"),
         ("disk", Trouble.DISK, "No space left on device"),
@@ -104,10 +107,8 @@ def test_memory_is_limited(synthesise):
 
 
 def test_the_time_limit_is_of_all_programs_together(tmp_path):
-    allowed = xilinx.Allowance(Limits(10.0, 2.0), time.monotonic() - 9.0)
-    assert allowed.left.timeout_s <= 1.0 and allowed.left.memory_gb == 2.0
     with pytest.raises(ToolFailed, match="Vivado took longer than 10 s"):
-        late = replace(allowed, start=time.monotonic() - 11.0)
+        late = Deadline(Limits(10.0), time.monotonic() - 11.0)
         xilinx.call_tool("Vivado", ["/bin/sleep", "5"], tmp_path, tmp_path / "log", late)
 
 
@@ -124,6 +125,106 @@ def test_more_weights_are_more_logic(name, synthesise, tmp_path):
     shutil.rmtree(tmp_path / "work")
     shutil.rmtree(tmp_path / "project")
     assert synthesise(name, weights=80).lut > small.lut
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name, stage, reports",
+    [("vitis", Stage.COSIM, "*_prj/**/*.*"), ("vivado_hls", Stage.EXPORT, "*_prj/**/*.*"),
+     ("vivado", Stage.ROUTE, "vivado/route_*.rpt")],
+)  # fmt: skip
+def test_a_report_that_is_cut_off_anywhere_gives_no_other_figure(name, stage, reports, synthesise, tmp_path):
+    tool, work = TOOLS[name][0], tmp_path / "work"
+    whole = vars(synthesise(name, stage=stage))
+    of = subject.read(tmp_path / "project", tool.implementation)
+    refused = 0
+    for path in [path for path in work.glob(reports) if path.suffix in (".rpt", ".xml")]:
+        text = path.read_text()
+        for lines in range(text.count("\n")):
+            path.write_text("".join(text.splitlines(True)[:lines]))
+            try:
+                cut = vars(tool.read(work, of, stage))
+            except ToolFailed as error:
+                assert error.trouble is Trouble.REPORT
+                refused += 1
+                continue
+            other = {
+                key for key in whole if cut[key] not in (whole[key], None, {}) and key not in ("messages", "status")
+            }
+            assert not other, f"{path.name}, {lines} lines"
+        path.write_text(text)
+    assert refused > 50
+
+
+@pytest.mark.parametrize(
+    "body, said, trouble",
+    [
+        ("exit 3", "with exit status 3", Trouble.CRASH),
+        ("exit 163", "with exit status 163", Trouble.CRASH),
+        ("exit 139", "by SIGSEGV", Trouble.CRASH),
+        ("kill -SEGV $$", "by SIGSEGV", Trouble.CRASH),
+        ("exit 143", "by SIGTERM", Trouble.KILLED),
+        ("kill -KILL $$", "by SIGKILL", Trouble.KILLED),
+    ],
+)
+def test_how_a_program_ended_is_told_in_words(body, said, trouble, tmp_path):
+    with pytest.raises(ToolFailed, match=f"ended {said}") as failure:
+        xilinx.call_tool("Vivado", ["/bin/sh", "-c", body], tmp_path, tmp_path / "log", Deadline.of(Limits(60.0)))
+    assert failure.value.trouble is trouble
+
+
+# what is left, told from logs and reports
+
+
+@pytest.mark.parametrize(
+    "said, trouble",
+    [
+        ("ERROR: [Common 17-345] A valid license was not found for feature 'HLS'.", Trouble.LICENCE),
+        ("ERROR: [Common 17-70] No space left on device", Trouble.DISK),
+        ("ERROR: [HLS 200-70] broken" + "\x1b[0m" + "x" * 1000, Trouble.REPORT),
+        ("all well", Trouble.REPORT),
+    ],
+)
+def test_a_missing_report_is_told_with_why(said, trouble, tmp_path):
+    log = tmp_path / "tool.log"
+    log.write_text(f"first\r\n{said}\r\n")
+    with pytest.raises(ToolFailed, match="Vitis HLS left no a.rpt") as failure:
+        xilinx.report(tmp_path, "a.rpt", log, "Vitis HLS")
+    error = failure.value
+    assert error.trouble is trouble and error.line == (None if said == "all well" else 2)
+    assert str(error).isprintable() and len(error.message) < 400
+
+
+def test_a_folder_that_does_not_say_what_ran_there_is_not_read(tmp_path):
+    of = subject.read(vendor_projects.rtl(tmp_path), vivado.TOOL.implementation)
+    with pytest.raises(ToolFailed, match="versions.json does not say which vivado ran"):
+        vivado.TOOL.read(tmp_path, of, Stage.SYNTH)
+
+
+def test_two_runs_at_once_do_not_meet(tmp_path, monkeypatch):
+    tools = vendor_standins.write(tmp_path / "tools", "vivado", seconds=0.3)
+    both = threading.Barrier(2)
+    vendor_standins.on_path(monkeypatch, tools)
+
+    def one(number):
+        project = vendor_projects.rtl(tmp_path / f"project{number}", lines=40 + number)
+        work = tmp_path / f"work{number}"
+        work.mkdir()
+        read, found = subject.read(project, vivado.TOOL.implementation), vivado.find()
+        both.wait(60)
+        return job.run(vivado.TOOL, read, Stage.SYNTH, found, Limits(60.0), work)
+
+    found = process.in_parallel([lambda n=n: one(n) for n in range(2)], 2)
+    assert len({run["cwd"] for run in vendor_standins.runs(tools)}) == 2
+    assert found[0].lut < found[1].lut
+
+
+def test_the_environment_tells_a_stand_in_what_to_do(synthesise, monkeypatch):
+    monkeypatch.setattr(vendor_standins, "on_path", lambda _, folder: monkeypatch.setenv("PATH", str(folder)))
+    monkeypatch.setenv("STANDIN_BEHAVIOUR", "licence")
+    with pytest.raises(ToolFailed) as failure:
+        synthesise("vivado")
+    assert failure.value.trouble is Trouble.LICENCE
 
 
 # finding them
@@ -177,6 +278,22 @@ def test_a_missing_or_silent_program_says_what_to_set(name, tmp_path, monkeypatc
     monkeypatch.setenv(f"FLOW_{name.upper()}", str(tmp_path / "none"))
     with pytest.raises(BadInput, match=f"FLOW_{name.upper()} names"):
         tool.find()
+
+
+def test_a_program_that_never_answers_is_given_up(tmp_path, monkeypatch):
+    path = tmp_path / "vivado"
+    path.write_text("#!/bin/sh\nsleep 60 &\necho $! > child\nwait\n")
+    path.chmod(0o755)
+    monkeypatch.setattr(xilinx, "_ASKED_S", 0.2)
+    with pytest.raises(ToolFailed, match="vivado does not say its version") as failure:
+        find(monkeypatch, tmp_path, vivado.TOOL)
+    assert failure.value.trouble is Trouble.MISSING
+
+
+def test_a_program_on_a_relative_path_is_found_from_everywhere(tmp_path, monkeypatch):
+    vendor_standins.write(tmp_path / "here", "vivado")
+    monkeypatch.chdir(tmp_path)
+    assert find(monkeypatch, "here", vivado.TOOL).path == str(tmp_path / "here" / "vivado")
 
 
 def test_a_program_that_was_replaced_is_asked_again(tmp_path, monkeypatch):
