@@ -15,7 +15,7 @@ from flow.synth.layers import attributed
 from flow.synth.outcome import Outcome, State
 from flow.synth.report import Report, Stage
 from flow.synth.subject import Subject
-from flow.synth.tools import TOOLS, xilinx
+from flow.synth.tools import TOOLS, oneapi, xilinx
 from flow.synth.tools.tool import Found
 
 _REPORTS = (".rpt", ".xml", ".json", ".ndjson", ".log", ".txt")
@@ -113,6 +113,8 @@ def _report(job: Job, read: Subject, base: Path) -> Report:
 
 def _checked(report: Report, read: Subject, stage: Stage) -> Report:
     """The report, if it is of this design, part and clock; ToolFailed naming its file where it is not."""
+    if read.details.get("backend") == "oneapi":  # whose names and devices are spelled in a way of their own
+        return oneapi.checked(report, read, Path(report.path))
     return xilinx.checked(report, read, stage, report.tool, report.tool_version, Path(report.path))
 
 

@@ -173,7 +173,7 @@ class Cache:
         while True:
             raw = entry.raw()
             found = entry.parsed(raw)
-            if found is not None and _serves(found, limits, again, fresh=raw != first):
+            if found is not None and serves(found, limits, again, fresh=raw != first):
                 return replace(found, cached=True)
             mine = self._take(entry.folder.parent, entry.name[2])
             if mine is None:
@@ -223,7 +223,7 @@ def _readable(root: Path) -> Iterator[None]:
         raise Storage(f"{root}: the cache of synthesis results can't be read ({error.strerror})") from None
 
 
-def _serves(found: Outcome, limits: "Limits", again: bool, fresh: bool) -> bool:
+def serves(found: Outcome, limits: "Limits", again: bool, fresh: bool) -> bool:
     """Whether a kept outcome is the answer. A `fresh` one came while we waited for it: it is, whatever it says, unless
     it ran under tighter limits."""
     if found.state is State.DONE:

@@ -11,7 +11,7 @@ from flow.store import digest_of
 from flow.synth import subject
 from flow.synth.cache import Cache
 from flow.synth.layers import attributed
-from flow.synth.outcome import Outcome, State
+from flow.synth.outcome import Outcome, State, reader
 from flow.synth.report import Report, Stage
 from flow.synth.subject import Subject
 from flow.synth.tools import TOOLS
@@ -47,8 +47,10 @@ def known(job: Job) -> Outcome | None:
     try:
         found = installed(tool)
     except ToolFailed:
-        return Cache(job.cache).any_version(job.tool, place(read, job.stage))
-    return Cache(job.cache).find(job.tool, place(read, job.stage), key(found, scripts))
+        kept = Cache(job.cache).any_version(job.tool, place(read, job.stage))
+    else:
+        kept = Cache(job.cache).find(job.tool, place(read, job.stage), key(found, scripts))
+    return None if kept is None else _as_read_now(kept, tool, read, job.stage)
 
 
 def execute(job: Job) -> Outcome:
@@ -63,8 +65,9 @@ def execute(job: Job) -> Outcome:
         found = installed(tool)
     except ToolFailed as error:
         # Its reports may have been brought from where it is.
-        return cache.any_version(job.tool, place(read, job.stage)) or missing(job, error)
-    return cache.compute(
+        kept = cache.any_version(job.tool, place(read, job.stage))
+        return missing(job, error) if kept is None else _as_read_now(kept, tool, read, job.stage)
+    outcome = cache.compute(
         job.tool,
         place(read, job.stage),
         key(found, scripts),
@@ -74,6 +77,20 @@ def execute(job: Job) -> Outcome:
         slots=job.licences,
         again=job.again,
     )
+    return _as_read_now(outcome, tool, read, job.stage)
+
+
+def _as_read_now(outcome: Outcome, tool: Tool, read: Subject, stage: Stage) -> Outcome:
+    """An outcome whose report was read by other code is read anew from what was kept, so that what is put right in the
+    reading of reports holds for old ones too. What was brought from elsewhere is as it was read then."""
+    if outcome.report is None or outcome.imported or outcome.reader == reader():
+        return outcome
+    try:
+        return replace(outcome, report=_report(tool, outcome.folder, read, stage), reader=reader())
+    except ToolFailed as error:
+        return replace(
+            outcome, state=State.FAILED, report=None, message=error.message, trouble=Trouble.REPORT, line=error.line
+        )
 
 
 def installed(tool: Tool) -> Found:
@@ -124,7 +141,11 @@ def run(tool: Tool, read: Subject, stage: Stage, found: Found, limits: Limits, w
     for name, text in tool.render(read, stage).items():
         _place(work, name).write_text(text, encoding="utf-8")
     tool.run(work, read, stage, found, limits)
-    return attributed(replace(tool.read(work, read, stage), implementation=read.implementation), read)
+    return _report(tool, work, read, stage)
+
+
+def _report(tool: Tool, folder: Path, read: Subject, stage: Stage) -> Report:
+    return attributed(replace(tool.read(folder, read, stage), implementation=read.implementation), read)
 
 
 def _place(work: Path, name: str) -> Path:

@@ -8,7 +8,7 @@ from flow.metrics import Implementation
 from flow.synth.report import Report
 from flow.synth.subject import Subject
 
-_PARAMETERS = "firmware/parameters.h"
+_PARAMETERS = ("firmware/parameters.h", "src/firmware/parameters.h")  # the latter of oneAPI
 # hls4ml writes a layer's name above its configuration, whose number is in the names of the functions that use it.
 _STRUCT = re.compile(r"^// (\w+)\nstruct (?:\w+_)?config(\d+)\b", re.MULTILINE)
 _NUMBER = re.compile(r"config(\d+)")
@@ -30,7 +30,7 @@ def attributed(report: Report, read: Subject) -> Report:
 
 def _of_hls(read: Subject) -> Callable[[str], str]:
     """By the number of the layer's configuration; an activation behind a layer belongs to it."""
-    text = (read.folder / _PARAMETERS).read_text(errors="replace") if _PARAMETERS in read.files else ""
+    text = "".join((read.folder / name).read_text(errors="replace") for name in _PARAMETERS if name in read.files)
     names = {number: name for name, number in _STRUCT.findall(text)}
     known = set(names.values())
 

@@ -1,12 +1,24 @@
 """What became of a job: the record that the cache keeps, and that a job hands back."""
 
+import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
+from functools import lru_cache
 from pathlib import Path
 
 from flow.errors import BadInput, ToolFailed, Trouble
 from flow.synth.report import Report
+
+
+@lru_cache(maxsize=1)
+def reader() -> str:
+    """Digest of the code that makes reports of what tools leave."""
+    total = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        if path.parent.name in ("tools", "vendor") or path.name in ("parse.py", "merge.py", "layers.py", "report.py"):
+            total.update(path.read_bytes())
+    return total.hexdigest()[:16]
 
 
 class State(Enum):
@@ -24,7 +36,7 @@ class Outcome:
 
     `log` is the path of the log within `folder` (the cache's entry, which holds what was kept), `line` the line in it
     that tells why it failed. `timeout_s` and `memory_gb` are the limits it ran under. `attempts` counts the runs that
-    it took. `cached`: nothing was run for it this time. `imported`: the report was brought from elsewhere.
+    it took. `reader` tells which code has read the report. `cached`: nothing was run for it this time. `imported`: the report was brought from elsewhere.
     """
 
     state: State
@@ -43,6 +55,7 @@ class Outcome:
     timeout_s: float | None = None
     memory_gb: float | None = None
     imported: bool = False
+    reader: str = field(default_factory=reader)
     cached: bool = False
 
     @property
@@ -65,7 +78,7 @@ class Outcome:
     def from_json(row: Mapping, source: str, folder: Path | None = None) -> "Outcome":
         """Raises BadInput naming `source` where `row` is no such record."""
         try:
-            found = Outcome(**row)
+            found = Outcome(**{"reader": "", **row})
             report = None if found.report is None else Report.from_json(found.report, source)
             trouble = None if found.trouble is None else Trouble(found.trouble)
             done = replace(found, state=State(found.state), trouble=trouble, report=report, folder=folder)

@@ -53,7 +53,9 @@ def test_an_error_that_the_run_went_on_from_is_a_message():
     assert parse(VITIS_LOG).messages == (
         "line 13: ERROR: [HLS 200-642] The 'config_array_partition -maximum_size' command is not supported.",
     )
-    other = VITIS_LOG.replace("[HLS 200-642] The 'config_array_partition -maximum_size' command is not supported.", "why")
+    other = VITIS_LOG.replace(
+        "[HLS 200-642] The 'config_array_partition -maximum_size' command is not supported.", "why"
+    )
     assert parse(other).status is Status.OK  # whatever it says: the synthesis came to its end
 
 
@@ -103,8 +105,8 @@ def test_the_settings_of_the_last_step_count():
             "ERROR: [HLS 207-3776] use of undeclared identifier 'x'\nERROR: [HLS 200-1715] Encountered problem\n",
             "ERROR: [HLS 207-3776] use of undeclared identifier 'x'",
         ),
-        ("ERROR: [HLS 200-101] bad\n    while executing\n\"csynth_design\"\n", "ERROR: [HLS 200-101] bad"),
-        ("invalid command name \"frob\"\n    while executing\n\"frob\"\n", 'invalid command name "frob"'),
+        ('ERROR: [HLS 200-101] bad\n    while executing\n"csynth_design"\n', "ERROR: [HLS 200-101] bad"),
+        ('invalid command name "frob"\n    while executing\n"frob"\n', 'invalid command name "frob"'),
         ("Abnormal program termination (11)\nPlease check 'hs_err.log'\n", "Abnormal program termination (11)"),
         ("Segmentation fault (core dumped)\n", "Segmentation fault (core dumped)"),
         ("terminate called after throwing an instance of 'std::bad_alloc'\n", "terminate called after throwing"),
@@ -142,7 +144,10 @@ def test_what_ended_vivado():
 @pytest.mark.parametrize(
     "words, said",
     [
-        ("[ 50%] Building CXX\nmain.cpp:3:10: error: unknown type name 'x'\nmake: *** [all] Error 2\n", "main.cpp:3:10"),
+        (
+            "[ 50%] Building CXX\nmain.cpp:3:10: error: unknown type name 'x'\nmake: *** [all] Error 2\n",
+            "main.cpp:3:10",
+        ),
         ("CMake Error at CMakeLists.txt:3 (find_package):\n", "CMake Error at"),
         ("icpx: error: fpga compiler command failed with exit code 1\n", "icpx: error"),
         ("Info: begun\nError (170011): Design contains 5 blocks of type DSP.\n", "Error (170011)"),
@@ -169,7 +174,10 @@ def test_what_ended_other_tools(words, said):
     ],
 )
 def test_a_licence_that_was_refused(words):
-    assert licence_refused(VIVADO_LOG.replace("INFO: [Common 17-349] Got", f"{words}\n#").split("synth_design comp")[0]) == 11
+    assert (
+        licence_refused(VIVADO_LOG.replace("INFO: [Common 17-349] Got", f"{words}\n#").split("synth_design comp")[0])
+        == 11
+    )
     assert licence_refused(f"a\n{words}\n") == 2
 
 

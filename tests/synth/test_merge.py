@@ -56,7 +56,9 @@ def test_c_synthesis_in_two_files():
     xml = replace(xml, part="xcvu13p-flga2577-2-e")
     report = merged([xml, parse(SUMMARY, "csynth.rpt")])
     assert report.latency_cycles == (14, 17) and report.clock_target_ns == 5.0 and report.by_layer
-    with pytest.raises(BadInput, match=r"^csynth.rpt: latency_cycles is \(None, 18\), while csynth.xml says \(14, 17\)"):
+    with pytest.raises(
+        BadInput, match=r"^csynth.rpt: latency_cycles is \(None, 18\), while csynth.xml says \(14, 17\)"
+    ):
         merged([xml, replace(parse(SUMMARY, "csynth.rpt"), latency_cycles=(None, 18))])
 
 

@@ -32,6 +32,11 @@ def test_the_estimate_by_kernel():
         assert sum(row[name] for row in report.by_layer.values()) == getattr(report, name)
 
 
+def test_kernels_that_do_not_add_up_are_left_out():
+    report = parse(ONEAPI_SUMMARY.replace("[1500, 700,", "[1400, 700,"))
+    assert report.by_layer == {} and report.lut == 3000
+
+
 def test_the_worst_block():
     report = parse(ONEAPI_LOOPS)
     assert (report.latency_cycles, report.interval_cycles, report.fmax_mhz) == ((None, 176), (None, 2), 400.0)

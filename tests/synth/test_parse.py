@@ -79,7 +79,10 @@ def test_a_log_without_a_step_has_no_fidelity():
         _ = Report("p", "vivado", None, "log", None, None).fidelity
 
 
-@pytest.mark.parametrize("value", [{"min": 1}, {"min": 2, "max": 1}, {"min": 1, "max": 2, "avg": 1}, [3], [4, 3], [-1, 3], True, "3", [None, "x"]])
+@pytest.mark.parametrize(
+    "value",
+    [{"min": 1}, {"min": 2, "max": 1}, {"min": 1, "max": 2, "avg": 1}, [3], [4, 3], [-1, 3], True, "3", [None, "x"]],
+)
 def test_an_interval_that_is_none_is_refused(value):
     with pytest.raises(BadInput, match="file: field 'interval_cycles'"):
         Report.from_json({**OURS.to_json(), "interval_cycles": value}, "file")

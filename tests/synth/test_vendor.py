@@ -121,6 +121,13 @@ def test_a_module_without_instances():
     assert parse(HLS[:start] + "    N/A\n\n" + HLS[end:]).by_layer == {}
 
 
+@pytest.mark.parametrize("text", [HLS, LATER])
+def test_instances_that_do_not_add_up_are_left_out(text):
+    report = parse(re.sub(r"    \|relu_2_U0 .*\n", "", text))
+    assert report.by_layer == {} and report.lut == 3105
+    assert "the instances do not add up to their total of lut: left out" in report.messages
+
+
 def test_a_slow_clock_in_microseconds():
     assert parse(HLS.replace("|   5.00|     5.250|", "|1.5 us|     5.250|")).clock_target_ns == 1500.0
 
@@ -221,6 +228,36 @@ def test_utilization_by_hierarchy():
     assert report.by_layer["dense_1"] == {"lut": 2300, "ff": 1000, "dsp": 30, "bram_18k": 62, "uram": 0, "srl": 10}
     assert report.by_layer["shared"] == {"lut": 100, "ff": 400, "dsp": 0, "bram_18k": 0, "uram": 0, "srl": 0}
     assert set(report.by_layer) == {"dense_1", "relu_2", "shared"}
+
+
+def test_utilization_of_versal():
+    text = UTILIZATION.replace("CLB Registers  ", "Registers      ").replace("| DSPs           |", "| DSP Slices     |")
+    text = text.replace("CLB LUTs* ", "CLB LUTs  ").replace("RAMB36/FIFO*", "RAMB36E5    ")
+    text = re.sub(r"\| CARRY8.*\n", "", text)
+    report = parse(text)
+    assert counts(report) == (3000, 1900, 31, 63, 2) and report.carry is None and report.status is Status.OK
+
+
+def test_the_first_instance_is_the_top_of_the_others():
+    with pytest.raises(BadInput, match=r"report, line \d+: '\(tagger\)' is not the top instance"):
+        parse(re.sub(r"\| tagger  .*\n", "", HIERARCHY))
+
+
+def test_utilization_by_hierarchy_with_shares():
+    """As `report_utilization -hierarchical -hierarchical_percentages` writes it."""
+    text = re.sub(r"(?<=\| ) *(\d+) (?=\|)", lambda match: f"{match.group(1)}(<0.01%) ", HIERARCHY)
+    assert "3000(<0.01%)" in text and parse(text) == parse(HIERARCHY)
+
+
+def test_a_report_that_lacks_a_section_is_incomplete():
+    report = parse(UTILIZATION.replace("2. BLOCKRAM\n\n", "2. BLOCKRAM\n9. Primitives\n\n", 1))
+    assert report.status is Status.INCOMPLETE and report.messages == ("cut off before its section 9. Primitives",)
+    assert report.lut == 3000
+
+
+def test_power_without_clocks_is_incomplete():
+    report = parse(POWER[: POWER.index("2.2 Clock")])
+    assert report.power_w == 3.25 and report.clock_target_ns is None and report.status is Status.INCOMPLETE
 
 
 def test_a_slack_of_zero_is_a_number():

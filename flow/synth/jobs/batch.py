@@ -26,6 +26,7 @@ MOST = 64  # batch jobs, where no number is given
 WORKER_GB = 0.5  # of a worker beside its tool
 _SPARE_S = 600  # of a batch job's time for starting, and for the tool's scripts and reports
 _LOOK_S = 15.0  # how often the queue is asked, while no worker is there
+_KEEP = "keep"  # a file beside logs that are worth it
 _PLAIN = re.compile(r"[A-Za-z0-9_./+@=,-]+")
 
 
@@ -122,9 +123,11 @@ def _folder(folder: Path, name: str) -> Iterator[Path]:
     try:
         yield own
     except BaseException:
-        shutil.rmtree(own / "keys", ignore_errors=True)
+        (own / "logs" / _KEEP).touch()
         raise
-    shutil.rmtree(own, ignore_errors=True)
+    finally:
+        kept = (own / "logs" / _KEEP).exists()
+        shutil.rmtree(own / "keys" if kept else own, ignore_errors=True)
 
 
 def _close(cluster) -> None:
@@ -173,6 +176,7 @@ class _Tending:
             return None
         for name in ids:  # so that they are submitted again
             self._cluster.workers.pop(name, None)
+        (self._logs / _KEEP).touch()
         return f"the batch jobs ended before a worker came; what they said is in {self._logs}"
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 TOPIC = "flow-jobs"
 PATIENCE_S = 10.0  # given to jobs that are ended, and to a worker that is asked for it
 JOIN_S = 30.0  # how long a scheduler may take to answer, and its first worker to join
-_COUNT_S = 5.0  # how often workers are counted
+_COUNT_S = 2.0  # how often workers are counted
 INSTALL = "Dask is not installed: pip install 'flow[cluster]'"
 
 
@@ -63,6 +63,7 @@ class DaskPool:
         self._places: dict[str, str] = {}  # name -> address of the worker that runs it
         self._guard = threading.Lock()
         self._stale = False
+        self._failed: float | None = None  # when it was last tried in vain to connect
         self._counted = time.monotonic()
         self._threads = 0
         self._deserted: float | None = None  # since when there is no worker
@@ -77,11 +78,18 @@ class DaskPool:
         return client
 
     def _current(self) -> "Client":
-        """A client that is connected. Raises OSError where the scheduler does not answer."""
+        """A client that is connected. Raises OSError where the scheduler does not answer; once it did not, there is
+        no waiting for it for a moment, so that not every job waits in turn."""
         if self._stale or self._client is None or self._client.status != "running":
+            if self._failed is not None and time.monotonic() - self._failed < _COUNT_S:
+                raise OSError("it is not back yet")
             self._close_client()
-            self._client = self._open()
-            self._stale = False
+            try:
+                self._client = self._open()
+            except _unreachable():
+                self._failed = time.monotonic()
+                raise
+            self._stale, self._failed = False, None
         return self._client
 
     @property
@@ -93,11 +101,15 @@ class DaskPool:
         name = uuid.uuid4().hex
         try:
             client = self._current()
+            with self._guard:  # before it can begin
+                self._calls[name] = (None, answer, started)
+            remote = client.submit(call_here, name, function, arguments, key=f"flow-{name}", pure=False)
             with self._guard:
-                remote = client.submit(call_here, name, function, arguments, key=f"flow-{name}", pure=False)
                 self._calls[name] = (remote, answer, started)
         except _unreachable() as error:
             self._stale = True
+            with self._guard:
+                self._calls.pop(name, None)
             answer.set_exception(Lost(f"the Dask scheduler does not answer ({error})"))
             return answer
         remote.add_done_callback(lambda done: self._done(name, done))
@@ -178,7 +190,7 @@ class DaskPool:
         if self._client is None or self._client.status != "running" or not calls:
             return
         with suppress(*_unreachable()):
-            self._client.cancel([remote for remote, _, _ in calls.values()], asynchronous=False)
+            self._client.cancel([remote for remote, _, _ in calls.values() if remote is not None], asynchronous=False)
             there = self._client.nthreads()
             running = sorted({place for name, place in places.items() if name in calls and place in there})
             if running:

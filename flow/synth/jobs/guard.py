@@ -8,6 +8,7 @@ then kills whatever still carries the mark. Run as a script, the guard needs not
 import os
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from pathlib import Path
@@ -15,18 +16,23 @@ from pathlib import Path
 import psutil
 
 MARK = "STARTED_BY_FLOW"
-_standing: dict[int, subprocess.Popen] = {}
+_standing: dict[int, subprocess.Popen] = {}  # process -> its guard
+_once = threading.Lock()
 
 
 def stand() -> None:
     """Have this process guarded; once for each process."""
-    if os.getpid() in _standing:
-        return
+    with _once:
+        if os.getpid() not in _standing:
+            _standing[os.getpid()] = _start()
+
+
+def _start() -> subprocess.Popen:
     mark = f"{os.getpid()}-{uuid.uuid4().hex}"
     environment = without_mark()
     os.environ[MARK] = mark
     # The pipe's only writing end is ours: it closes with this process, even if that is killed.
-    _standing[os.getpid()] = subprocess.Popen(
+    return subprocess.Popen(
         [sys.executable, "-I", str(Path(__file__).resolve()), mark],
         stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment,
         cwd="/", start_new_session=True,

@@ -9,6 +9,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 
 from flow.errors import FlowError, Storage, Trouble
+from flow.synth.cache import serves
 from flow.synth.job import Job, execute, known
 from flow.synth.jobs import open_pool
 from flow.synth.jobs.pool import Lost, Pool
@@ -50,9 +51,7 @@ def _final(job: Job, found: Outcome | None) -> Outcome | None:
     """What the cache has, where a worker would only hand it back."""
     if found is None or found.state is State.STARTED:
         return None
-    if found.state is State.DONE:
-        return found
-    return None
+    return found if serves(found, job.limits, job.again, fresh=False) else None
 
 
 def _needs(jobs: Sequence[Job]) -> Needs:

@@ -215,6 +215,13 @@ def _report(work: Path, name: str, of: Subject) -> Report:
     return found
 
 
+def checked(found: Report, of: Subject, path: Path) -> Report:
+    """A report that was brought from elsewhere, as one of the subject; ToolFailed naming `path` where it is of another."""
+    if found.design is not None and _plain(found.design) != _plain(of.top):
+        raise ToolFailed(f"{path}: it is of design {found.design}, not {of.top}", path, trouble=Trouble.REPORT)
+    return replace(found, part=of.part, design=of.top, clock_target_ns=of.clock_ns)
+
+
 def _plain(design: str) -> str:
     """A design's name as the compiler's reports write it, `TinyJets` for `tiny_jets`, and as the project does."""
     return design.replace("_", "").lower()

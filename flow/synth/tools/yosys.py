@@ -231,7 +231,7 @@ def _said(yosys: str) -> str | None:
         done = subprocess.run([yosys, "-V"], capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return f"{done.stdout.strip()} {yosys}"
+    return done.stdout.strip() or None
 
 
 def _number(said: str) -> tuple[int, int]:

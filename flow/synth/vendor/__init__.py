@@ -58,8 +58,8 @@ _UNREAD = {
 def kind_of(text: str) -> Kind | None:
     """The kind of report that a text is, None for any other text. What a tool prints into its log is part of the log."""
     found = [(kind, match) for kind in KINDS if (match := re.search(kind.signature, text, re.MULTILINE))]
-    logs_ = [match.start() for kind, match in found if kind.name == "log"]
-    if logs_ and all(logs_[0] <= match.start() for _, match in found):
+    begins = [match.start() for kind, match in found if kind.name == "log"]
+    if begins and all(begins[0] <= match.start() for _, match in found):
         return found[-1][0]
     return found[0][0] if found else None
 

@@ -6,7 +6,7 @@ from flow.synth.report import Range, Report, Stage, Status
 from flow.synth.vendor.csynth_xml import missed, undefined
 from flow.synth.vendor.text import Table, Text, with_shared
 
-SIGNATURE = r"== (?:Vivado|Vitis) HLS Report for '"
+SIGNATURE = r"== (Vivado|Vitis) HLS Report for '([^'\n]*)'"
 _COLUMNS = {"lut": ("LUT",), "ff": ("FF",), "dsp": ("DSP48E", "DSP"), "bram_18k": ("BRAM_18K",), "uram": ("URAM",)}
 
 
@@ -15,12 +15,12 @@ def parse(text: Text) -> Report:
     start = text.need(SIGNATURE, "its heading")
     performance = text.need(r"== Performance Estimates", "its performance estimates", start)
     utilization = text.need(r"== Utilization Estimates", "its utilization estimates", performance)
-    tool, design = re.search(r"== (\w+) HLS Report for '([^']*)'", text.lines[start]).groups()
+    tool, design = re.search(SIGNATURE, text.lines[start]).groups()
     target, estimated = _clock(text, performance, utilization)
     latency, interval = _latency(text, performance, utilization)
     summary = _after(text, r"\* Summary", "the summary of its utilization", utilization)
     totals = _totals(text, summary)
-    instances = _instances(text, summary.end)
+    instances, said = _instances(text, summary.end)
     layers, messages = with_shared(instances or {}, totals)
     return Report(
         path=text.path,
@@ -35,7 +35,7 @@ def parse(text: Text) -> Report:
         latency_cycles=latency,
         interval_cycles=interval,
         status=Status.INCOMPLETE if instances is None else Status.OK,
-        messages=missed(estimated, target) + undefined(latency) + messages,
+        messages=missed(estimated, target) + undefined(latency) + said + messages,
         by_layer=layers,
         **totals,
     )
@@ -85,19 +85,24 @@ def _resources(text: Text, line: int, row: dict[str, str]) -> dict[str, int | No
     return counts
 
 
-def _instances(text: Text, start: int) -> dict[str, dict[str, int]] | None:
-    """Instance -> resources; empty where the module has no instances, None where the report ends with its summary."""
+def _instances(text: Text, start: int) -> tuple[dict[str, dict[str, int]] | None, tuple[str, ...]]:
+    """Instance -> resources, and messages. None where the report ends with its summary; empty where the module has no
+    instances, or where they do not add up to their own total."""
     heading = text.find(r"^\s*\* Instance", start)
     if heading is None:
-        return None
+        return None, ()
     if heading + 1 < len(text.lines) and text.lines[heading + 1].strip() == "N/A":
-        return {}
+        return {}, ()
     table = text.table(text.need(r"^\s*\+-", "its instances", heading + 1))
-    if table.row("Total") is None:
+    total = table.row("Total")
+    if total is None:
         raise text.wrong(table.start, "the table of instances has no Total")
     layers = {}
     for line, cells in table.rows:
         if cells[0].strip() != "Total":
             counts = _resources(text, line, table.named(line, cells))
             layers[cells[0].strip()] = {name: count for name, count in counts.items() if count is not None}
-    return layers
+    for name, count in _resources(text, *total).items():
+        if count is not None and count != sum(row[name] for row in layers.values()):
+            return {}, (f"the instances do not add up to their total of {name}: left out",)
+    return layers, ()

@@ -60,7 +60,11 @@ def missed(estimated: float | None, target: float | None) -> tuple[str, ...]:
 
 def undefined(latency: Range | None) -> tuple[str, ...]:
     """What to say of a latency that the tool does not know."""
-    return () if latency is not None and None not in latency else ("the latency is undefined: the bounds of a loop are not known",)
+    return (
+        ()
+        if latency is not None and None not in latency
+        else ("the latency is undefined: the bounds of a loop are not known",)
+    )
 
 
 def _line(text: Text, path: str) -> int:

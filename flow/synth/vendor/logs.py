@@ -11,7 +11,7 @@ from flow.synth.report import Report, Stage, Status
 from flow.synth.vendor.text import Text
 
 _HEAD = re.compile(
-    r"^(?:\*{4,}|#) (?P<name>Vivado(?:\(TM\))? HLS|Vitis HLS|vitis[-_](?:run|hls)|Vivado)\b.*? v(?P<version>\d{4}\.\d\S*)",
+    r"^(?:\*{4,}|#) (?P<name>(?:Vivado|Vitis)(?:\(TM\))? HLS|vitis[-_](?:run|hls)|Vivado)\b.*? v(?P<version>\d{4}\.\d\S*)",
     re.IGNORECASE,
 )
 SIGNATURE = r"^(?:\*{4,}|#) (?:(?:Vivado|Vitis)(?:\(TM\))? HLS|[Vv]itis[-_](?:run|hls)|Vivado)\b.*? v\d{4}\.\d"
@@ -160,9 +160,7 @@ def log_failure(text: str) -> tuple[int, str] | None:
     traces = [i for i in range(max(since, 1), len(lines)) if _TRACE.match(lines[i])]
     active = _active(lines, traces)
     errors = [
-        (line, said)
-        for line, said in _errors(lines)
-        if line > since and not (_HARMLESS.search(said) and line < active)
+        (line, said) for line, said in _errors(lines) if line > since and not (_HARMLESS.search(said) and line < active)
     ]
     if errors:
         return ([error for error in errors if not _VAGUE.search(error[1])] or errors)[-1]

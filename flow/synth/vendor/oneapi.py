@@ -46,11 +46,21 @@ def parse_summary(text: Text) -> Report:
         # a sum is set off from the kernels by its looks
         if row.get("name") not in _TOTALS and "classes" not in row:
             layers[_free(_name(text, line, row), layers)] = _estimate(text, line, row, columns)
-    layers, messages = with_shared(layers, counts)
+    layers, messages = with_shared(_checked(text, table, columns, layers), counts)
     halves = _cell(text, *totals[0], columns, "Frac. DSPs") if "Frac. DSPs" in columns else 0
     if halves:
         messages += (f"{halves} fractional DSPs besides, {head.get('dsp_packing_factor', 'several')} in a block",)
     return _report(text, "summary.ndjson", Stage.CSYNTH, messages=messages, by_layer=layers, **counts)
+
+
+def _checked(text: Text, table: list[tuple[int, Mapping]], columns: list[str], layers: dict) -> dict:
+    """The kernels, none of them where they do not add up to the subtotal that the table gives of them."""
+    for line, row in table:
+        if row.get("name") == "Kernel Subtotal":
+            subtotal = _estimate(text, line, row, columns)
+            if any(count != sum(counts[name] for counts in layers.values()) for name, count in subtotal.items()):
+                return {}
+    return layers
 
 
 def parse_loops(text: Text) -> Report:

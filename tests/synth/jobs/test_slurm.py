@@ -121,7 +121,10 @@ def test_batch_jobs_that_end_at_once_are_no_endless_wait(tmp_path, monkeypatch):
     monkeypatch.setattr("flow.synth.jobs.batch._LOOK_S", 2.0)
     record = stand_in(tmp_path, monkeypatch)
     settings = JobSettings(System.SLURM, retries=0)
-    with dask.config.set({"jobqueue.slurm.job-script-prologue": ["exit 3"]}):
+    with dask.config.set({"jobqueue.slurm.job-script-prologue": ["echo no such node >&2", "exit 3"]}):
         (outcome,) = run([job(design(tmp_path, "a"), tmp_path / "cache")], settings)
     assert outcome.state is State.FAILED and "ended before a worker came" in outcome.message
     assert outcome.trouble.value == "lost" and said(record) == []
+    (folder,) = (tmp_path / "cache" / "jobs").iterdir()
+    assert str(folder / "logs") in outcome.message and list((folder / "logs").glob("*.err"))
+    assert not (folder / "keys").exists()
