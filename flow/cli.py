@@ -383,14 +383,27 @@ def _tools(options) -> int:
 def _parse(options) -> int:
     from flow.synth.parse import reports
 
-    for report in [report for path in options.paths for report in reports(path)]:
-        row = report.to_json()
-        if options.json:
-            print(json.dumps(row))
-        else:
-            said = {key: value for key, value in row.items() if value not in (None, [], {}) and key != "by_layer"}
-            print(f"{said.pop('path')}: " + ", ".join(f"{key} {value}" for key, value in said.items()))
-    return 0
+    status = 0
+    for path in options.paths:
+        try:
+            found = reports(path)
+        except BadInput as error:  # the others are still read
+            status = _fail(str(error), error.exit_status)
+            continue
+        for report in found:
+            print(json.dumps(report.to_json()) if options.json else _report_line(report.to_json()))
+    return status
+
+
+def _report_line(row: dict) -> str:
+    """A report in one line: what it says, ranges as least..most."""
+    said = {key: value for key, value in row.items() if value not in (None, [], {}) and key not in ("path", "by_layer")}
+    for key in ("latency_cycles", "interval_cycles"):
+        if key in said:
+            ends = ["?" if end is None else str(end) for end in said[key].values()]
+            said[key] = "..".join(dict.fromkeys(ends))
+    said["messages"] = "; ".join(said.get("messages", ()))
+    return f"{row['path']}: " + ", ".join(f"{key} {value}" for key, value in said.items() if value != "")
 
 
 def _estimate(options) -> int:

@@ -14,7 +14,7 @@ from flow.estimate.subject import is_project, of_project
 from flow.formats import Fixed
 from flow.metrics import Implementation
 from flow.synth import parse
-from flow.synth.report import Report, Status
+from flow.synth.report import Report, Stage, Status
 from flow.topology import Topology
 
 CONFIGURATION = "hls4ml_config.yml"
@@ -82,6 +82,8 @@ def _observed(project: Path, folder: Path, on: Callable[[Report], dict]) -> Foun
     found: list[Observation] = []
     left: list[str] = []
     for report in parse.find(folder, left) if folder.is_dir() else ():
+        if report.stage is Stage.COSIM:  # tells the cycles of what C synthesis has reported on; its failure is not one of that
+            continue
         item = observation(report, f"{project.name}/{Path(report.path).name}", on(report))
         found += [item] if item.figures or not item.finished else []  # a report of timing has none
     return list(joined((), found)), left

@@ -1,4 +1,4 @@
-"""Reports that one tool wrote of one design at one stage, as one: utilization with timing and power, XML with its text."""
+"""Reports that one tool wrote of one design at one stage, as one: utilization with timing and power, XML with text."""
 
 import math
 import re

@@ -22,8 +22,8 @@ _MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM
 
 
 def parse(path: Path) -> Report:
-    """The report in a file, its kind told from its content. Raises BadInput, naming file and line or field, for anything
-    else."""
+    """The report in a file, its kind told from its content. Raises BadInput, naming file and line or field, for any
+    other."""
     return _read(path, _content(path))
 
 

@@ -54,9 +54,9 @@ class Report:
     Yosys report of a project of ours, else one of `flow.synth.vendor.KINDS`.
 
     `basis` is the stage that the figures are of where that is not `stage` itself: an export report's are of logic
-    synthesis or of place and route. `implementation` is whose hardware was synthesised, where that is known: no vendor's
-    report says it. `design` is the top module. `critical_path_ns` is the longest path between
-    registers without set-up time of the clock network; `wns_ns` the worst slack, 0 a number like any other.
+    synthesis or of place and route. `implementation` is whose hardware was synthesised, where that is known: no
+    vendor's report says it. `design` is the top module. `critical_path_ns` is the longest path between registers
+    without set-up time of the clock network; `wns_ns` the worst slack, 0 a number like any other.
     `latency_cycles` and `interval_cycles` are (least, most), None where the report does not know that end.
     `bram_18k` counts blocks of 18 kbit, whatever the report counts; Altera's memories of 20 kbit (`m20k`) and 640 bit
     (`mlab`) are other blocks and stand apart, as do its logic modules (`alm`, half ones too); `lut` are its ALUTs.

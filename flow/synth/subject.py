@@ -92,10 +92,10 @@ def _target(top, part, clock_ns) -> tuple[str, str, float]:
     """Top module, part and clock period; ValueError for what could be more than that in a tool's script."""
     for what, text, form in (("top", top, _NAME), ("part", part, _PART)):
         if not isinstance(text, str) or not form.fullmatch(text):
-            raise ValueError(f"{what} is {text!r}, no name")
+            raise ValueError(f"the {what} {text!r} is no name")
     clock = float(clock_ns)
     if not 0 < clock < 1e6:
-        raise ValueError(f"the clock period is {clock_ns!r}; more than 0 ns is needed")
+        raise ValueError(f"a clock period of {clock:g} ns")
     return top, part, clock
 
 

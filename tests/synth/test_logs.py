@@ -97,6 +97,15 @@ def test_the_settings_of_the_last_step_count():
     assert (parse(text).part, parse(text).clock_target_ns) == ("xcku115-flvb2104-2-e", 4.0)
 
 
+def test_a_frequency_is_no_period():
+    given = VITIS_LOG.replace("-period 5 -name", "-period 200MHz -name")
+    assert parse(given).clock_target_ns == 5.0  # as the tool says behind it
+    said = "INFO: [SYN 201-201] Setting up clock 'default' with a period of 5ns.\n"
+    assert parse(given.replace(said, "")).clock_target_ns is None
+    again = said + "INFO: [HLS 200-1510] Running: create_clock -period 250MHz\n"
+    assert parse(VITIS_LOG.replace(said, again)).clock_target_ns is None
+
+
 @pytest.mark.parametrize(
     "words, said",
     [
@@ -199,6 +208,12 @@ def test_a_licence_that_was_got_at_the_second_try():
     refused = "WARNING: [Common 17-348] Failed to get the license for feature 'Synthesis'\n"
     assert licence_refused(refused + "INFO: [Common 17-349] Got license for feature 'Synthesis'\n") is None
     assert licence_refused("INFO: Got license for feature 'Synthesis'\n" + refused) == 2
+
+
+def test_a_line_of_any_length_takes_no_time_to_speak_of():
+    """It would be hours were each word held against the rest of its line."""
+    text = "FLEXlm " * 500_000 + "\nERROR: " + "licence " * 500_000
+    assert licence_refused(text) is None and log_failure(text)[0] == 2
 
 
 def test_logs_are_listed_and_are_no_reports_of_figures(tmp_path):

@@ -5,6 +5,7 @@ all of them speak TLS with keys that nobody else has, and those on this machine 
 """
 
 import os
+import socket
 import threading
 import time
 import uuid
@@ -13,6 +14,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from flow import process
 from flow.errors import BadInput
@@ -307,6 +309,9 @@ def _joined(settings: JobSettings) -> DaskPool:
 def _client(settings: JobSettings) -> "Client":
     from distributed import Client, Security
 
+    # A client that does not get through is left half made, and may block this program when it is collected.
+    where = urlsplit(settings.scheduler)
+    socket.create_connection((where.hostname, where.port), timeout=JOIN_S).close()
     files = {"tls_ca_file": settings.tls_ca, "tls_client_cert": settings.tls_cert, "tls_client_key": settings.tls_key}
     given = {name: str(path) for name, path in files.items() if path is not None}
     encrypted = settings.scheduler.startswith("tls://")

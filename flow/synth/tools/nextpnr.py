@@ -56,8 +56,6 @@ _NO_ROOM = re.compile(
     r"no BELs remaining|Unable to (find )?place|[Uu]nable to find legal placement|Failed to (place|route)"
 )
 _PARTS_OF_LUTS = re.compile(r"^Info:\s+(logic|carry) LUTs:\s+(\d+)/", re.MULTILINE)
-_FILE = re.compile(r"[A-Za-z0-9_][\w./+-]*", re.ASCII)
-_MODULE = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _LEAST_NS, _MOST_NS = 0.1, 1e5
 # resource -> what the report calls it, and how much one of it counts
 _RESOURCES = {
@@ -104,15 +102,10 @@ def _said(nextpnr: str) -> str | None:
 
 def render(read: Subject, stage: Stage) -> dict[str, str]:
     """The script that maps the Verilog of a subject to an ECP5, and nextpnr's options, one a line. Raises BadInput
-    where there is no Verilog, and for names that would be more than a name in a script of Yosys."""
+    where there is no Verilog, and for a clock that nextpnr does not take."""
     sources = [name for name in read.files if name.endswith((".v", ".sv"))]
     if not sources:
         raise BadInput(f"{read.folder / 'src'} holds no Verilog, which is what Yosys reads for nextpnr")
-    for name in sources:
-        if not _FILE.fullmatch(name):
-            raise BadInput(f"{read.folder}: {name!r} can't stand in a script; letters, digits and _ . / + - can")
-    if not (isinstance(read.top, str) and _MODULE.fullmatch(read.top)):
-        raise BadInput(f"{read.folder}: the top module {read.top!r} is no name of a module")
     if not _LEAST_NS <= read.clock_ns <= _MOST_NS:
         said = f"{read.folder}: a clock period of {read.clock_ns:g} ns"
         raise BadInput(f"{said}; nextpnr takes {_LEAST_NS:g} to {_MOST_NS:g} ns")

@@ -39,8 +39,6 @@ _ADVICE = f"source oneAPI's setvars.sh, or name icpx in {ENVIRONMENT}"
 _ASKED_S = 60.0  # for a version
 _ERROR = re.compile(r"\berror: |^CMake Error|^\s*Error(?: \(\d+\))?: |^aoc: .*\bfailed|^Killed\b|^Segmentation fault")
 _CLOCK = re.compile(r"-Xsclock=([\d.]+)\s*(ps|ns|us|MHz|GHz)?")
-_TOP = re.compile(r"[A-Za-z_]\w*", re.ASCII)
-_PART = re.compile(r"[\w/][\w.:/+-]*", re.ASCII)
 _NS = {"ps": lambda value: value / 1e3, "ns": float, "us": lambda value: value * 1e3}
 _MHZ = {"MHz": float, "GHz": lambda value: value * 1e3}
 
@@ -96,8 +94,7 @@ def _release(version: str) -> tuple[int, int]:
 
 def render(of: Subject, stage: Stage) -> dict[str, str]:
     """What CMake is told: its options and the target, one a line. Raises BadInput for a project of another backend,
-    whose ``CMakeLists.txt`` is missing or asks for another clock, or whose names would be more than names to a shell,
-    through which CMake's makefiles call the compiler."""
+    and where ``CMakeLists.txt`` is missing or asks for another clock."""
     backend = of.details.get("backend")
     if backend != BACKEND:
         raise BadInput(f"{of.folder}: built for {backend}; oneAPI reads projects built for {BACKEND}")
@@ -105,11 +102,6 @@ def render(of: Subject, stage: Stage) -> dict[str, str]:
         raise BadInput(f"stage {stage.value}: oneAPI has {', '.join(s.value for s in _TARGETS)}")
     if _LISTS not in of.files:
         raise BadInput(f"{of.folder / _LISTS} is missing: hls4ml writes it for oneAPI")
-    for what, name, allowed in (("top", of.top, _TOP), ("part", of.part, _PART)):
-        if not allowed.fullmatch(name):
-            raise BadInput(f"{of.folder}: the {what} {name!r} is no name of one")
-    if not 0 < of.clock_ns < float("inf"):
-        raise BadInput(f"{of.folder}: a clock period of {of.clock_ns:g} ns; more than 0 is allowed")
     return {OPTIONS: "\n".join((*_options(of), f"--target {_TARGETS[stage]}")) + "\n"}
 
 

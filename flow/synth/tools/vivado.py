@@ -51,13 +51,6 @@ def render(of: Subject, stage: Stage) -> dict[str, str]:
     language = _language(of)
     sources = _sources(of, language)
     memories = [name for name in of.files if name.endswith(_MEMORIES)]
-    for what, name, form in (
-        ("top", of.top, r"[A-Za-z_]\w*"),
-        ("part", of.part, r"[\w.+-]+"),
-        *(("source", name, r"[\w./+-]+") for name in (*sources, *memories)),
-    ):
-        if not re.fullmatch(form, name, re.ASCII):
-            raise BadInput(f"{of.folder}: {what} {name!r} has a character that no script of Vivado can hold")
     wrapper = of.details.get("wrapper", of.top)
     texts = {SCRIPT: project.script(of.top, wrapper, of.part, of.clock_ns, language, sources, memories)}
     constraints = f"src/{of.top}.xdc"

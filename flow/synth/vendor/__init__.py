@@ -56,7 +56,7 @@ _UNREAD = {
 
 
 def kind_of(text: str) -> Kind | None:
-    """The kind of report that a text is, None for any other text. What a tool prints into its log is part of the log."""
+    """The kind of report that a text is, None for any other text. What a tool prints into its log is part of it."""
     found = [(kind, match) for kind in KINDS if (match := re.search(kind.signature, text, re.MULTILINE))]
     begins = [match.start() for kind, match in found if kind.name == "log"]
     if begins and all(begins[0] <= match.start() for _, match in found):

@@ -11,7 +11,8 @@ from flow.synth.report import Report, Stage, Status
 from flow.synth.vendor.text import Text
 
 _HEAD = re.compile(
-    r"^(?:\*{4,}|#) (?P<name>(?:Vivado|Vitis)(?:\(TM\))? HLS|vitis[-_](?:run|hls)|Vivado)\b.*? v(?P<version>\d{4}\.\d\S*)",
+    r"^(?:\*{4,}|#) (?P<name>(?:Vivado|Vitis)(?:\(TM\))? HLS|vitis[-_](?:run|hls)|Vivado)\b"
+    r".*? v(?P<version>\d{4}\.\d\S*)",
     re.IGNORECASE,
 )
 SIGNATURE = r"^(?:\*{4,}|#) (?:(?:Vivado|Vitis)(?:\(TM\))? HLS|[Vv]itis[-_](?:run|hls)|Vivado)\b.*? v\d{4}\.\d"
@@ -45,8 +46,11 @@ _CLOSING = re.compile(r"^INFO: \[(?:HLS 200-112|Common 17-206|Common 17-1381|vit
 _PART = re.compile(r"Setting target device to '([^']+)'|(?:^|[\s;:])set_part\s+\{?([A-Za-z0-9][\w-]*)\}?\s*$")
 _LOADED = re.compile(r"^INFO: \[Device 21-403\] Loading part (\S+)|^Command: synth_design .*-part \{?(\w[\w-]*)")
 _PERIOD = re.compile(
-    r"Setting up clock '[^']*' with a period of (\d+(?:\.\d+)?)ns\.|Running: create_clock .*-period (\d+(?:\.\d+)?)(?:ns)? "
+    r"Setting up clock '[^']*' with a period of (\d+(?:\.\d+)?ns)\.|Running: create_clock .*-period (\S+)"
 )
+_NANOSECONDS = re.compile(
+    r"(\d+(?:\.\d+)?)(?:ns)?"
+)  # a script may also give a frequency: then the tool says the period
 _TOP = re.compile(r"Running: set_top (\w+)\s*$|^Command: synth_design .*-top \{?(\w+)")
 
 
@@ -104,6 +108,8 @@ _TOOLS = {
     "vivado": _Tool("vivado", _VIVADO_STEPS, re.compile(r"^INFO: \[Common 17-206\] Exiting Vivado\b")),
 }
 _ALL_STEPS = (*_HLS_STEPS, *_VIVADO_STEPS)
+_LONGEST = 2000
+"""Characters of a line that are looked at: what a tool says of a run is shorter, data in its log may be longer."""
 # A line without any of these words is of no step, no error and no crash: most lines need no closer look.
 _STEP_WORDS = ("C/RTL", "EXPORT IP", "_design", "[HLS 200-10]", "[VLOG", "[COSIM", "[IMPL", "co-sim", "output file")
 _ERROR_WORDS = ("rror", "ERROR", "@E ", "***")
@@ -116,7 +122,7 @@ def parse(text: Text) -> Report:
     ones too, are messages. Part, clock and top are those that the last step was given."""
     heading = _HEAD.search(text.lines[text.need(SIGNATURE, "its heading")])
     tool = _TOOLS[_named(heading.group("name"))]
-    lines = text.lines
+    lines = _lines(text.text)
     begun = [(i, step) for i, line in _with(lines, _STEP_WORDS) for step in tool.steps if step.begins.search(line)]
     at, step = begun[-1] if begun else (0, None)
     ended = any(tool.exits.search(line) for line in lines)
@@ -175,7 +181,7 @@ def licence_refused(text: str) -> int | None:
 
 
 def _lines(text: str) -> list[str]:
-    return Text("", text).lines
+    return [line[:_LONGEST] for line in Text("", text).lines]
 
 
 def _with(lines: list[str], words: tuple[str, ...]) -> list[tuple[int, str]]:
@@ -206,15 +212,16 @@ def _named(name: str) -> str:
 def _settings(text: Text, tool: _Tool, begun: int | None, ended: bool) -> dict:
     """Part, clock and top. Before a first step the script may still change them, so that a log that stops there
     has none; Vivado tells them with the step."""
-    lines = text.lines if text.text.endswith("\n") else text.lines[:-1]
+    lines = _lines(text.text)
+    lines = lines if text.text.endswith("\n") else lines[:-1]
     if begun is None and not ended:
         lines = []
     elif begun is not None and tool.steps is _HLS_STEPS:
         lines = lines[:begun]
-    period = _last(lines, _PERIOD)
+    period = _NANOSECONDS.fullmatch(_last(lines, _PERIOD) or "")
     return {
         "part": _last(lines, _PART if tool.steps is _HLS_STEPS else _LOADED),
-        "clock_target_ns": None if period is None else float(period),
+        "clock_target_ns": None if period is None else float(period.group(1)),
         "design": _last(lines, _TOP),
     }
 

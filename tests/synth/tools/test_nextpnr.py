@@ -222,7 +222,7 @@ def test_a_run_gives_the_versions_of_both_programs(tmp_path, monkeypatch):
     good = changed("fmax", "clk", {"achieved": 500.0, "constraint": 250.0})
     stand_in(tmp_path, monkeypatch, finishing(json.dumps(good)))
     report = routed(written(tmp_path / "adder"))
-    assert report.tool_version == f"nextpnr-0.9, Yosys 0.99 {tmp_path / 'yosys'}" and report.wns_ns == 2.0
+    assert report.tool_version == "nextpnr-0.9, Yosys 0.99" and report.wns_ns == 2.0
 
 
 def test_the_scripts_hold_all_that_a_result_depends_on(tmp_path):
@@ -244,9 +244,9 @@ def test_vhdl_is_refused_before_anything_runs(tmp_path):
 @pytest.mark.parametrize(
     "key, value, message",
     [
-        ("top", "top; !touch here", "top; !touch here' is no name of a module"),
-        ("top", "top\\n!touch here", "is no name of a module"),
-        ("top", 7, "7 is no name of a module"),
+        ("top", "top; !touch here", "top; !touch here' is no name"),
+        ("top", "top\\n!touch here", "is no name"),
+        ("top", 7, "7 is no name"),
         ("clock_ns", 0, "a clock period of 0 ns"),
         ("clock_ns", -5, "a clock period of -5 ns"),
         ("clock_ns", "nan", "a clock period of nan ns"),
@@ -263,7 +263,7 @@ def test_what_a_description_says_can_be_no_command(tmp_path, key, value, message
 
 @pytest.mark.parametrize("name", ["a;!touch here;.v", "a b.v", "a\n.v", "a'.v"])
 def test_what_a_file_is_called_can_be_no_command(tmp_path, name):
-    with pytest.raises(BadInput, match="can't stand in a script"):
+    with pytest.raises(BadInput, match="tools misread them"):
         nextpnr.render(subject.read(written(tmp_path / "adder", name=name), Implementation.RTL), Stage.ROUTE)
 
 

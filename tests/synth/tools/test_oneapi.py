@@ -242,9 +242,9 @@ def test_a_route_that_quartus_did_not_run_has_no_figures(tmp_path, tools):
     ],
 )
 def test_a_project_that_can_not_be_run_is_refused_before(tmp_path, change, message):
-    read = subject.read(project(tmp_path / "p", **change), Implementation.HLS4ML)
+    made = project(tmp_path / "p", **change)
     with pytest.raises(BadInput, match=message):
-        oneapi.render(read, Stage.CSYNTH)
+        oneapi.render(subject.read(made, Implementation.HLS4ML), Stage.CSYNTH)
 
 
 @pytest.mark.parametrize("given", ["5ns", "5.0 ns", "5000ps", "200MHz", "200", "0.005us", "0.2GHz"])

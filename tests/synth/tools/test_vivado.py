@@ -105,7 +105,7 @@ def test_another_constraint_than_the_project_says_is_refused(project, synthesise
         ({"language": "cobol"}, "language 'cobol'"),
         ({"language": "vhdl"}, "no source in vhdl"),
         ({"files": {"verilog": ["../../other.v"]}}, "'../../other.v' is not among"),
-        ({"top": "a]b"}, r"top 'a\]b' has a character"),
+        ({"top": "a]b"}, r"top 'a\]b' is no name"),
         ({"part": "x; exec ls"}, "part 'x; exec ls'"),
     ],
 )
