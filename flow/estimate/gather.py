@@ -82,7 +82,9 @@ def _observed(project: Path, folder: Path, on: Callable[[Report], dict]) -> Foun
     found: list[Observation] = []
     left: list[str] = []
     for report in parse.find(folder, left) if folder.is_dir() else ():
-        if report.stage is Stage.COSIM:  # tells the cycles of what C synthesis has reported on; its failure is not one of that
+        if (
+            report.stage is Stage.COSIM
+        ):  # tells the cycles of what C synthesis has reported on; its failure is not one of that
             continue
         item = observation(report, f"{project.name}/{Path(report.path).name}", on(report))
         found += [item] if item.figures or not item.finished else []  # a report of timing has none

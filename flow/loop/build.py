@@ -1,6 +1,8 @@
 """From finally trained designs to reports: trace, build, verify, synthesise."""
 
 import json
+import sys
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +19,9 @@ from flow.metrics import Implementation
 from flow.store import Step, commit, digest_of, file_digest
 from flow.synth import results
 from flow.synth.job import installed, place, subject_of
+from flow.synth.jobs import table
 from flow.synth.jobs.run import run as run_jobs
+from flow.synth.jobs.watch import Watch
 from flow.synth.outcome import Outcome
 from flow.synth.report import Report
 from flow.train.designs import member_weights
@@ -65,7 +69,7 @@ def synthesise_all(context: Context, ground: Ground, built: Sequence[Built]) -> 
     if waiting:
         with context.stage("synthesising", ", ".join(f"{item.design.digest} ({item.name})" for item in waiting)):
             jobs = [context.job(project_folder(context, item), again=context.again) for item in waiting]
-            outcomes = run_jobs(jobs, context.jobs)
+            outcomes = run_jobs(jobs, context.jobs, _watch(context))
         for item, outcome in zip(waiting, outcomes, strict=True):
             found[item.design.digest] = _with_outcome(context, item, outcome)
     return tuple(found[item.design.digest] for item in built)
@@ -195,6 +199,13 @@ def _verify(context: Context, ground: Ground, item: Built, project: Path) -> dic
     return context.store.step("equivalence", inputs, compute).result
 
 
+def _watch(context: Context) -> Watch:
+    """The table of jobs; lines where there is no terminal, and beside training, whose bar is on it."""
+    if threading.current_thread() is threading.main_thread() and sys.stderr.isatty() and not context.quiet:
+        return table.watch()
+    return table.Lines(lambda text: context.say(f"  {text}"))
+
+
 def _reported(context: Context, ground: Ground, item: Built) -> Built | None:
     """The design with the report that the run has already, or with the reason why it needs none; else None."""
     size, limit = ebops(ground.topology, item.design), context.task.synth.ebops_limit
@@ -217,11 +228,11 @@ def _synthesis(context: Context, item: Built) -> dict:
 def _with_outcome(context: Context, item: Built, outcome: Outcome) -> Built:
     """The design with its report, whose files are put into its project, or with the reason why there is none."""
     if outcome.report is None:
-        error, again = outcome.error, ""
         if outcome.cached:
-            again = f"; as in an earlier run, `flow synth {context.folder} --again` tries anew"
-        context.say(f"  {item.design.digest}: {error}{again}")
-        return replace(item, failed=str(error), error=error)
+            context.say(
+                f"  as in an earlier run; `flow synth {context.folder} --again` tries {item.design.digest} anew"
+            )
+        return replace(item, failed=str(outcome.error), error=outcome.error)
     kept = results.put(outcome, project_folder(context, item))
     report = replace(outcome.report, path=str((kept / outcome.report.path).relative_to(context.out)))
     step = context.store.step("synth", _synthesis(context, item), lambda: ({"report": report.to_json()}, {}))

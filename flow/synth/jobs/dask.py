@@ -4,6 +4,7 @@ Dask sends functions and results as pickles: whoever reaches a scheduler or a wo
 all of them speak TLS with keys that nobody else has, and those on this machine alone listen on loopback besides.
 """
 
+import gc
 import os
 import socket
 import threading
@@ -306,14 +307,32 @@ def _joined(settings: JobSettings) -> DaskPool:
     return pool
 
 
+def _knock(address: str) -> None:
+    """Wait until something listens there; OSError where nothing does in time."""
+    where, last = urlsplit(address), time.monotonic() + JOIN_S
+    while True:
+        try:
+            socket.create_connection((where.hostname, where.port), timeout=JOIN_S).close()
+            return
+        except OSError:
+            if time.monotonic() >= last:
+                raise
+        time.sleep(0.2)
+
+
 def _client(settings: JobSettings) -> "Client":
     from distributed import Client, Security
 
     # A client that does not get through is left half made, and may block this program when it is collected.
-    where = urlsplit(settings.scheduler)
-    socket.create_connection((where.hostname, where.port), timeout=JOIN_S).close()
+    _knock(settings.scheduler)
     files = {"tls_ca_file": settings.tls_ca, "tls_client_cert": settings.tls_cert, "tls_client_key": settings.tls_key}
     given = {name: str(path) for name, path in files.items() if path is not None}
     encrypted = settings.scheduler.startswith("tls://")
     security = Security(require_encryption=encrypted, **given) if encrypted else None
-    return Client(settings.scheduler, security=security, set_as_default=False, timeout=JOIN_S)
+    said = None
+    try:
+        return Client(settings.scheduler, security=security, set_as_default=False, timeout=JOIN_S)
+    except _unreachable() as error:
+        said = " ".join(str(error).split()) or type(error).__name__
+    gc.collect()  # the half made one, here where no lock of Dask's is held
+    raise OSError(said)
