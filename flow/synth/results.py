@@ -25,8 +25,6 @@ def put(outcome: Outcome, project: Path) -> Path:
     final = folder(project, outcome.tool)
     with replacing_folder(final) as temporary:
         if outcome.folder is not None:
-            shutil.copytree(
-                outcome.folder, temporary, dirs_exist_ok=True, ignore=shutil.ignore_patterns(f"{RECORD}*")
-            )
+            shutil.copytree(outcome.folder, temporary, dirs_exist_ok=True, ignore=shutil.ignore_patterns(f"{RECORD}*"))
         (temporary / FILE).write_text(json.dumps(outcome.report.to_json(), indent=1) + "\n", encoding="utf-8")
     return final

@@ -172,5 +172,7 @@ def _files(folder: Path, place: str) -> Iterator[str]:
                 yield from _files(folder, name)
         elif entry.is_file():
             if not _FILE.fullmatch(entry.name):
-                raise BadInput(f"{entry.path}: sources have names of letters, digits and _ . + - =, or tools misread them")
+                raise BadInput(
+                    f"{entry.path}: sources have names of letters, digits and _ . + - =, or tools misread them"
+                )
             yield name

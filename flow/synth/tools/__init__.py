@@ -5,8 +5,7 @@ from flow.synth.tools import nextpnr, oneapi, vitis, vivado, vivado_hls, yosys
 from flow.synth.tools.tool import Found, Limits, Tool
 
 TOOLS: dict[str, Tool] = {
-    tool.name: tool
-    for tool in (yosys.TOOL, nextpnr.TOOL, vivado_hls.TOOL, vitis.TOOL, vivado.TOOL, oneapi.TOOL)
+    tool.name: tool for tool in (yosys.TOOL, nextpnr.TOOL, vivado_hls.TOOL, vitis.TOOL, vivado.TOOL, oneapi.TOOL)
 }
 
 __all__ = ["TOOLS", "Found", "Limits", "Tool", "named"]

@@ -145,7 +145,7 @@ def run(work: Path, read: Subject, stage: Stage, found: Found, limits: Limits) -
 
 
 def _failure(status: int, log: Path) -> ToolFailed:
-    found = failure(f"nextpnr ended with exit status {status}", log, _ERROR)
+    found = failure(f"nextpnr ended with exit status {status}", log, error=_ERROR)
     if not _NO_ROOM.search(found.message):
         return found
     said = found.message.split(": ", 1)[1]

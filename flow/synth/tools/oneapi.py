@@ -164,7 +164,7 @@ def run(work: Path, of: Subject, stage: Stage, found: Found, limits: Limits) -> 
 def _failed(message: str, work: Path, trouble: Trouble = Trouble.CRASH) -> ToolFailed:
     """The error with the line that tells why: of Quartus' log, where it came that far, else of the compiler's."""
     logs = [*sorted((work / BUILD).glob(f"*.prj/{QUARTUS_LOG}")), work / LOG]
-    found = [failure(message, log, _ERROR, trouble) for log in logs]
+    found = [failure(message, log, trouble, _ERROR) for log in logs]
     return next((error for error in found if error.line is not None), found[-1])
 
 

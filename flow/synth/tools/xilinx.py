@@ -18,8 +18,8 @@ from flow.synth import parse
 from flow.synth.report import Report, Stage
 from flow.synth.subject import Subject
 from flow.synth.tools.deadline import Deadline
+from flow.synth.tools.failure import failure, lines_of, text_of, told
 from flow.synth.tools.tool import Found, on_path
-from flow.synth.vendor.logs import licence_refused, log_failure
 
 FOLDER = "synth"  # of scripts and logs, in the work folder
 VERSIONS = f"{FOLDER}/versions.json"  # which version of each tool ran
@@ -28,15 +28,12 @@ _PERIOD = 0.0051
 """Clock periods in ns that differ by no more are one: reports round them to two or three decimals."""
 
 _VERSION = re.compile(r"\bv(\d{4}\.\d+(?:\.\d+)?)")
-_DISK = re.compile(r"no space left on device|disk quota exceeded", re.IGNORECASE)
-_MEMORY = re.compile(r"std::bad_alloc|\bout of memory\b|cannot allocate memory", re.IGNORECASE)
 # A memory whose contents Vivado did not find is synthesised as empty, with status 0 and a few hundred LUTs.
 _UNREAD = re.compile(r"could not open \$readmem data file|ignoring malformed \$readmem")
 
 
 # What the shell scripts that these programs are say with their status of one that was ended from outside.
 _FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGXCPU)
-_LONGEST = 300  # characters of a log's line in a message
 
 
 @dataclass(frozen=True)
@@ -118,12 +115,12 @@ def call_tool(title: str, command: Sequence[str], folder: Path, log: Path, deadl
     folder.mkdir(parents=True, exist_ok=True)
     log.parent.mkdir(parents=True, exist_ok=True)
     status = deadline.call(title, command, folder, str(log))
-    for number, line in enumerate(_lines(_text(log)), 1):
+    for number, line in enumerate(lines_of(text_of(log)), 1):
         if _UNREAD.search(line):
-            raise ToolFailed(f"{title} did not find the contents of a memory: {_told(line)}", log, number)
+            raise ToolFailed(f"{title} did not find the contents of a memory: {told(line)}", log, number)
     if status != 0:
         trouble = Trouble.KILLED if status - 128 in _FROM_OUTSIDE else Trouble.CRASH
-        raise failed(f"{title} ended {_how(status)}", log, trouble)
+        raise failure(f"{title} ended {_how(status)}", log, trouble)
 
 
 def _how(status: int) -> str:
@@ -132,41 +129,6 @@ def _how(status: int) -> str:
         if number in list(signal.Signals):
             return f"by {signal.Signals(number).name}"
     return f"with exit status {status}"
-
-
-def failed(message: str, log: Path, trouble: Trouble) -> ToolFailed:
-    """The error of a run that went wrong, with the log's line that tells why; `trouble` where that tells no other."""
-    text = _text(log)
-    lines = _lines(text)
-    licence = licence_refused(text)
-    if licence is not None:
-        return ToolFailed(f"{message}: {_told(lines[licence - 1])}", log, licence, Trouble.LICENCE)
-    for pattern, meant in ((_DISK, Trouble.DISK), (_MEMORY, Trouble.MEMORY)):
-        number = next((number for number, line in enumerate(lines, 1) if pattern.search(line)), None)
-        if number is not None:
-            return ToolFailed(f"{message}: {_told(lines[number - 1])}", log, number, meant)
-    found = log_failure(text)
-    if found is None:
-        return ToolFailed(message, log, trouble=trouble)
-    return ToolFailed(f"{message}: {_told(found[1])}", log, found[0], trouble)
-
-
-def _told(line: str) -> str:
-    """A log's line as it can stand in a message."""
-    shown = "".join(c if c.isprintable() else " " for c in line.strip())
-    return shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}..."
-
-
-def _lines(text: str) -> list[str]:
-    """Lines as they are counted in a log; some programs of Windows and some progress bars end them otherwise."""
-    return re.split(r"\r\n|\r|\n", text)
-
-
-def _text(log: Path) -> str:
-    try:
-        return log.read_text(errors="replace")
-    except OSError:
-        return ""
 
 
 def note_versions(work: Path, **versions: str) -> None:
@@ -189,11 +151,11 @@ def report(work: Path, name: str, log: Path, title: str) -> Report:
     """The report in the file `name` of the folder; ToolFailed (Trouble.REPORT, or what the log tells) for none."""
     path = work / name
     if not path.is_file():
-        raise failed(f"{title} left no {name}", log, Trouble.REPORT)
+        raise failure(f"{title} left no {name}", log, Trouble.REPORT)
     try:
         return replace(parse.parse(path), path=name)
     except BadInput as error:
-        raise failed(_within(work, error), log, Trouble.REPORT) from None
+        raise failure(_within(work, error), log, Trouble.REPORT) from None
 
 
 def merged(work: Path, reports: Sequence[Report], log: Path) -> Report:
@@ -201,7 +163,7 @@ def merged(work: Path, reports: Sequence[Report], log: Path) -> Report:
     try:
         return replace(parse.merged(reports), path=reports[0].path)
     except BadInput as error:
-        raise failed(_within(work, error), log, Trouble.REPORT) from None
+        raise failure(_within(work, error), log, Trouble.REPORT) from None
 
 
 def _within(work: Path, error: BadInput) -> str:

@@ -12,6 +12,7 @@ from flow.synth.report import Report, Stage, Status
 from flow.synth.subject import SETTINGS, Subject
 from flow.synth.tools import vivado, xilinx
 from flow.synth.tools.deadline import Deadline
+from flow.synth.tools.failure import failure
 from flow.synth.tools.tool import Found, Limits
 
 STAGES = (Stage.CSYNTH, Stage.COSIM, Stage.EXPORT, Stage.SYNTH, Stage.ROUTE)
@@ -193,7 +194,7 @@ def _simulated(flavour: Flavour, work: Path, of: Subject, synthesised: Report) -
         xilinx.report(work, name, log, flavour.title), of, Stage.COSIM, flavour.reported, version, log
     )
     if found.status is Status.FAILED:
-        raise xilinx.failed(f"{name}: the cosimulation failed", log, Trouble.CRASH)
+        raise failure(f"{name}: the cosimulation failed", log, Trouble.CRASH)
     measured = None not in (found.latency_cycles, found.interval_cycles)
     return replace(
         synthesised, path=name, kind=found.kind, stage=Stage.COSIM, basis=found.basis,

@@ -23,12 +23,12 @@ ERROR = re.compile("^Error:")
 def test_the_line_that_tells_why_and_what_it_means(tmp_path, text, line, trouble):
     log = tmp_path / "run.log"
     log.write_text(text)
-    found = failure("it failed", log, ERROR)
+    found = failure("it failed", log, error=ERROR)
     assert (found.line, found.trouble, found.log) == (line, trouble, log)
     said = "" if line is None else ": " + text.split("\n")[line - 1]
     assert found.message == f"it failed{said}"
 
 
 def test_without_a_log_there_is_no_line(tmp_path):
-    found = failure("it failed", tmp_path / "none.log", ERROR, Trouble.REPORT)
+    found = failure("it failed", tmp_path / "none.log", Trouble.REPORT, ERROR)
     assert (found.line, found.trouble, found.message) == (None, Trouble.REPORT, "it failed")
