@@ -4,6 +4,7 @@ import codecs
 import json
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from flow.errors import BadInput
@@ -104,7 +105,7 @@ def _read(path: Path, text: str) -> Report:
     ours = path.suffix == ".json" or text.lstrip().startswith("{")
     if ours and vendor.kind_of(text) is None and vendor.unread_kind(text) is None:
         try:
-            return Report.from_json(json.loads(text), str(path))
+            return replace(Report.from_json(json.loads(text), str(path)), path=str(path))
         except (ValueError, RecursionError) as error:
             known = f"the report.json that `flow synth` leaves, {', '.join(vendor.NAMES)}"
             line = getattr(error, "lineno", 1)

@@ -75,29 +75,16 @@ def _copy_project(source: Path, target: Path) -> None:
 
 def _copy_reports(source: Path, target: Path) -> None:
     """What synthesis left, and the reports of all tools as typed records, with paths inside `reports/`."""
-    rows = []
-    synthesised = source / "rtl" / "synth"
-    for report in parse.find(source, problems=[]):
-        path = _origin(source, Path(report.path))
-        if path is None:
-            continue
-        (target / path).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source / path, target / path)
-        rows.append(replace(report, path=path.as_posix()).to_json())
-    for path in sorted(synthesised.glob("*")) if synthesised.is_dir() else ():
-        if path.is_file() and path.name != "report.json":
-            (target / "rtl" / "synth").mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, target / "rtl" / "synth" / path.name)
+    reports = parse.find(source, problems=[])
+    rows = [replace(report, path=Path(report.path).relative_to(source).as_posix()).to_json() for report in reports]
+    left = [path for side in ("rtl", "hls") for path in sorted((source / side / "synth").rglob("*"))]
+    for path in (*(Path(report.path) for report in reports), *left):
+        if path.is_file() and path.resolve().is_relative_to(source.resolve()):
+            copy = target / path.relative_to(source)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, copy)
     if rows:
         _write_json(target / "reports.json", rows)
-
-
-def _origin(source: Path, path: Path) -> Path | None:
-    """Where a report lies in the project: that of Yosys says another place, the one that it was made in."""
-    if path.is_file() and path.resolve().is_relative_to(source.resolve()):
-        return path.resolve().relative_to(source.resolve())
-    beside = source / "rtl" / "synth" / path.name
-    return beside.relative_to(source) if beside.is_file() else None
 
 
 def _emulator(folder: Path, source: Project, names: Names) -> tuple[Pair, emulator.Program]:
