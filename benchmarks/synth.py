@@ -32,8 +32,8 @@ from flow.topology import Dense, Topology
 from flow.train import qkeras_model
 
 PART, CLOCK_NS = "xcvu9p-flga2104-2-e", 5.0
-WORD = Fixed(10, 3)
-TOPOLOGY = Topology((Dense("fc0", 6, 8, "relu"), Dense("fc1", 8, 8, "relu"), Dense("logits", 8, 5)))
+WORD = Fixed(6, 2)
+TOPOLOGY = Topology((Dense("fc0", 4, 4, "relu"), Dense("logits", 4, 3)))
 
 
 def main() -> None:
@@ -76,7 +76,7 @@ def _measured(work: Callable[[], object], designs: int) -> dict[str, float]:
 def _project(folder: Path, seed: int) -> Path:
     """The Verilog of a network with weights of its own."""
     rng = np.random.default_rng(seed)
-    form = LayerDesign(Fixed(4, 0), Fixed(4, 0), Relu(4, 1))
+    form = LayerDesign(Fixed(3, 0), Fixed(3, 0), Relu(3, 1))
     layers = tuple(
         (layer.name, form if TOPOLOGY.quantized(layer) else LayerDesign(form.kernel, form.bias, None))
         for layer in TOPOLOGY.designed
@@ -87,7 +87,7 @@ def _project(folder: Path, seed: int) -> Path:
     }
     n = TOPOLOGY.n_in
     scaling = InputScaling(tuple(f"x{i}" for i in range(n)), WORD, (0,) * n, (0.0,) * n)
-    model = qkeras_model.build(TOPOLOGY, Design(Fixed(5, 1), layers), scaling, weights)
+    model = qkeras_model.build(TOPOLOGY, Design(Fixed(4, 1), layers), scaling, weights)
     target = Target(PART, CLOCK_NS)
     folder.mkdir()
     rtl.write(rtl.trace(model, WORD, target), folder, "network", target)

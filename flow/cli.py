@@ -369,8 +369,7 @@ def _left(options) -> int:
     """Start the same command again on its own, and follow what it says."""
     from flow.synth.jobs.detached import follow
 
-    words = [word for word in options.words if word not in ("leave", "--on-interrupt", "--on-interrupt=leave")]
-    return follow(words)
+    return follow([*options.words, "--on-interrupt", "cancel"])
 
 
 def _tools(options) -> int:

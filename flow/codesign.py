@@ -111,7 +111,11 @@ def _end(context: Context, ground: Ground, state: State) -> dict:
     summary = _save(context, ground, state, best, test, finished=True)
     if best is None:
         near = summary["nearest"]
-        hint = f"; the nearest, {near['digest']}, exceeds a limit by {near['excess']:.0%} ({context.until.value})" if near else ""
+        hint = (
+            f"; the nearest, {near['digest']}, exceeds a limit by {near['excess']:.0%} ({context.until.value})"
+            if near
+            else ""
+        )
         raise BudgetMissed(
             f"{context.path}: budget: no report shows a design inside it{hint}; raise the budget, or search.rounds and search.trials"
         )

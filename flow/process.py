@@ -69,9 +69,7 @@ def run(
             if child in _stopped:
                 raise Stopped(tool)
             if -status in _FROM_OUTSIDE:
-                raise ToolFailed(
-                    f"{tool} was ended by {signal.Signals(-status).name}", told, trouble=Trouble.KILLED
-                )
+                raise ToolFailed(f"{tool} was ended by {signal.Signals(-status).name}", told, trouble=Trouble.KILLED)
             return status
         except BaseException as error:
             _kill(child)

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -97,3 +98,17 @@ def test_large_arrays_stay_in_their_files(tmp_path, monkeypatch):
     assert isinstance(found["large.one"], np.memmap) and not isinstance(found["small"], np.memmap)
     for name, values in arrays.items():
         np.testing.assert_array_equal(found[name], values)
+
+
+def test_a_folder_is_replaced_by_many_at_once(tmp_path):
+    """Whoever comes last wins, nobody fails, and nothing is left beside it."""
+
+    def put(number):
+        for _ in range(30):
+            with replacing_folder(tmp_path / "results") as folder:
+                (folder / "number").write_text(str(number))
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(put, range(6)))
+    assert (tmp_path / "results" / "number").read_text() in "012345"
+    assert [path.name for path in tmp_path.iterdir()] == ["results"]

@@ -80,7 +80,9 @@ def _chosen(summary: Mapping, metric: str) -> list[str]:
     if best is None:
         near = summary.get("nearest")
         return ["chosen: none yet"] + (
-            [f"nearest: {near['digest']}, over a limit by {near['excess']:.0%} ({summary['target']['stage']})"] if near else []
+            [f"nearest: {near['digest']}, over a limit by {near['excess']:.0%} ({summary['target']['stage']})"]
+            if near
+            else []
         )
     known = best["figures"]
     said = ", ".join(figure(known[name]) for name in (metric, "lut", "ff", "latency_ns") if name in known)

@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from flow.errors import BadInput, ToolFailed, Trouble
@@ -19,75 +19,120 @@ from flow.synth.tools import TOOLS, oneapi, xilinx
 from flow.synth.tools.tool import Found
 
 _REPORTS = (".rpt", ".xml", ".json", ".ndjson", ".log", ".txt")
+_SIDES = {Implementation.RTL: "rtl", Implementation.HLS4ML: "hls"}
+# tool -> who its reports say has written them; those of cosimulation do not say it
+_WRITERS = {
+    "yosys": ("yosys",),
+    "nextpnr": ("nextpnr",),
+    "vivado": ("vivado",),
+    "vitis": ("vitis_hls", "vivado", None),
+    "vivado_hls": ("vivado_hls", "vivado", None),
+    "oneapi": ("oneapi", "quartus"),
+}
 _UNTOLD = "unknown"  # the version of a tool whose reports do not say it
 
 
 def bring(jobs: Sequence[Job], folder: Path) -> list[Outcome]:
-    """The outcomes of `jobs` by the reports below `folder`, where each project has a folder of its name, or one that its
-    `metadata.json` lies in. What is taken in is in the cache, as if the tool had run here.
+    """The outcomes of `jobs` by the reports below `folder`, where each project has a folder that its `metadata.json` lies
+    in, or one of its name without any. What is taken in is in the cache, as if the tool had run here.
 
     A project whose folder is missing, or holds no report of it, has a failed outcome that says so. Raises BadInput where
     `folder` is none, or holds nothing of any of the projects.
     """
     if not folder.is_dir():
         raise BadInput(f"--import: {folder}: no such folder")
-    there = {job: list(_copies(folder, job.project)) for job in jobs}
+    there = {job: list(_copies(folder, _identity(job.project))) for job in jobs}
     if not any(there.values()):
-        names = ", ".join(job.name for job in jobs[:4]) + (", ..." if len(jobs) > 4 else "")
+        names = ", ".join(_identity(job.project) for job in jobs[:4]) + (", ..." if len(jobs) > 4 else "")
         raise BadInput(f"--import: {folder}: holds no folder of these designs ({names})")
     return [_outcome(job, there[job], folder) for job in jobs]
 
 
-def _copies(folder: Path, project: Path) -> Iterator[Path]:
-    """The folders below `folder` that are the project's."""
+def _identity(project: Path) -> str:
+    """The design that a project's folder, or the one of its Verilog or HLS in it, is of."""
+    whole = project.parent if project.name in _SIDES.values() else project
+    return _design(whole) or whole.name
+
+
+def _copies(folder: Path, name: str) -> Iterator[Path]:
+    """The folders below `folder` that are the project's: what their metadata says goes before what they are called."""
     for root, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         here = Path(root)
-        if here.name == project.name or ("metadata.json" in files and _design(here) == project.name):
+        if ((_design(here) if "metadata.json" in files else None) or here.name) == name:
             folders.clear()
             yield here
 
 
 def _design(folder: Path) -> str | None:
+    path = folder / "metadata.json"
     try:
-        return json.loads((folder / "metadata.json").read_text(encoding="utf-8"))["design"]
-    except (OSError, ValueError, KeyError, TypeError):
+        return str(json.loads(path.read_text(encoding="utf-8"))["design"]) if path.is_file() else None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
+@dataclass(frozen=True)
+class _Brought:
+    """The report of a copy of the project, in the folder `base` of what the tool has read; whether the sources came too."""
+
+    base: Path
+    report: Report
+    sources: bool
+
+
 def _outcome(job: Job, copies: Sequence[Path], folder: Path) -> Outcome:
-    """The first of the copies that has a report of the job; why not, where none has."""
-    read, failed = subject_of(job), None
+    """What is taken from the copies; why nothing is, where that is so, or where they contradict each other."""
+    read, found, failed = subject_of(job), [], None
     for copy in copies:
         try:
-            return _taken(job, read, copy)
+            found.append(_brought(job, read, copy))
         except (BadInput, ToolFailed) as error:
             failed = failed or error
-    said = str(failed) if failed else f"{folder}: no folder of {job.name} in it"
-    return Outcome(State.FAILED, job.tool, message=said, trouble=Trouble.REPORT if failed else Trouble.MISSING)
+    other = next((item for item in found if replace(item.report, path="") != replace(found[0].report, path="")), None)
+    if other is not None:
+        failed = BadInput(f"{found[0].base} and {other.base}: two reports of {job.name} that differ; leave one of them")
+    if failed is None and not found:
+        said = f"{folder}: no folder of {_identity(job.project)} in it"
+        return Outcome(State.FAILED, job.tool, message=said, trouble=Trouble.MISSING)
+    if other is not None or not found:
+        return Outcome(State.FAILED, job.tool, message=str(failed), trouble=Trouble.REPORT)
+    return _taken(job, read, found[0])
 
 
-def _taken(job: Job, read: Subject, copy: Path) -> Outcome:
-    """Put what a copy of the project holds into the cache."""
-    tool = TOOLS[job.tool]
-    base = next((copy / name for name in (read.folder.name,) if (copy / name).is_dir()), copy)
-    brought = _require_sources(read, base)
-    report = _report(job, read, base)
+def _taken(job: Job, read: Subject, item: _Brought) -> Outcome:
+    """Put what was brought into the cache; what the tool itself has reported there stays before what has no sources."""
+    report, tool = item.report, TOOLS[job.tool]
     version = report.tool_version or _UNTOLD
-    said = () if brought else (f"imported without its sources: taken for {job.name} by the folder's name",)
+    said = () if item.sources else (f"imported without its sources: taken for {job.name} by the folder it lies in",)
     report = replace(report, messages=(*report.messages, *said))
-    scripts = tool.render(read, job.stage)
-    files = {name: base / name for name in (report.path, *_kept(base, tool.keep))}
-    where = place(read, job.stage), key(Found((), version), scripts)
-    return Cache(job.cache).put(job.tool, *where, report, files, version)
+    files = {name: item.base / name for name in (report.path, *_kept(item.base, tool.keep))}
+    where = place(read, job.stage), key(Found((), version), tool.render(read, job.stage))
+    return Cache(job.cache).put(job.tool, *where, report, files, version, replaces=item.sources)
+
+
+def _brought(job: Job, read: Subject, copy: Path) -> _Brought:
+    """The report in a copy of the project; raises BadInput and ToolFailed naming file and reason where none is its."""
+    side = _SIDES[read.implementation]
+    base = copy / side
+    if not base.is_dir():
+        if any((copy / name).is_dir() for name in _SIDES.values()):
+            raise BadInput(f"{copy}: no {side}/ in it, which {job.tool} reads")
+        base = copy
+    sources = _require_sources(read, base)
+    return _Brought(base, _report(job, read, base), sources)
 
 
 def _require_sources(read: Subject, base: Path) -> bool:
-    """Whether the copy has the project's sources; BadInput naming the file where one of them differs."""
+    """Whether the copy has the project's sources; BadInput naming the file where one differs, or is there besides."""
     there = [name for name in read.files if (base / name).is_file()]
     for name in there:
         if (base / name).read_bytes() != (read.folder / name).read_bytes():
             raise BadInput(f"{base / name}: differs from {read.folder / name}: what was synthesised is another design")
+    if read.implementation is Implementation.RTL:
+        for path in sorted((base / "src").glob("*.*v")):
+            if f"src/{path.name}" not in read.files:
+                raise BadInput(f"{path}: is no source of {read.folder}: what was synthesised is another design")
     return len(there) == len(read.files)
 
 
@@ -95,7 +140,7 @@ def _report(job: Job, read: Subject, base: Path) -> Report:
     """What all reports of the asked stage say together, wherever below `base` they lie; cycles, which reports of logic
     synthesis do not tell, are those of C synthesis, or of the Verilog's pipeline."""
     problems: list[str] = []
-    every = parse.find(base, problems)
+    every = [report for report in parse.find(base, problems) if _is_of_the_tool(job, report, base)]
     found = [report for report in every if report.stage is job.stage]
     if not found:
         raise BadInput(problems[0] if problems else f"{base}: no report of {job.tool} ({job.stage.value}) in it")
@@ -109,6 +154,15 @@ def _report(job: Job, read: Subject, base: Path) -> Report:
         told = replace(told, latency_cycles=first.latency_cycles, interval_cycles=first.interval_cycles)
     told = replace(told, path=os.path.relpath(found[0].path, base), implementation=read.implementation)
     return attributed(told, read)
+
+
+def _is_of_the_tool(job: Job, report: Report, base: Path) -> bool:
+    """Whether the tool of the job, or Vivado behind it, has written a report; what this program has put beside the
+    sources, the results of runs elsewhere and before, is none of it, and neither is what a link leads to."""
+    path = Path(report.path)
+    inside = path.relative_to(base).parts
+    ours = len(inside) > 2 and inside[0] == "synth" and inside[1] in TOOLS
+    return not ours and report.tool in _WRITERS[job.tool] and path.resolve().is_relative_to(base.resolve())
 
 
 def _checked(report: Report, read: Subject, stage: Stage) -> Report:

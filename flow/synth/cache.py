@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
 
 from flow import process
@@ -55,7 +56,10 @@ def root() -> Path:
     """The folder of the cache: what FLOW_SYNTH_CACHE names, else flow/synth in the user's cache folder."""
     named = os.environ.get(ENVIRONMENT)
     if named:
-        path = Path(os.path.abspath(Path(named).expanduser()))
+        try:
+            path = Path(os.path.abspath(Path(named).expanduser()))
+        except RuntimeError as error:
+            raise BadInput(f"{ENVIRONMENT}: {named}: {error}") from None
         if path.exists() and not path.is_dir():
             raise BadInput(f"{ENVIRONMENT}: {named} is no folder")
         return path
@@ -70,6 +74,15 @@ class Cache:
     def __init__(self, root: Path, host: str | None = None):
         self.root = Path(os.path.abspath(root))
         self._host = host
+
+    def require(self) -> None:
+        """Make the root and write to it; BadInput and Storage where that can't be done."""
+        try:
+            make_folder(self.root, self.root)
+            with TemporaryFile(dir=self.root) as file:
+                file.write(b"x")
+        except OSError as error:
+            raise Storage(f"{self.root}: the cache can't be written there ({error.strerror})") from None
 
     def find(self, tool: str, place: str, key: str) -> Outcome | None:
         """The finished outcome (`cached`), the one that is being computed (State.STARTED), or None.
@@ -108,12 +121,14 @@ class Cache:
         limits: "Limits",
         slots: int | None = None,
         again: bool = False,
+        refused: Callable[[Outcome], bool] = lambda found: False,
     ) -> Outcome:
         """The outcome that is kept, or that of `run`, which works in an empty folder and gives a report and the glob
         patterns of the files to keep; its `path` is relative to that folder.
 
         Whoever comes second waits for the first and takes its outcome. ToolFailed is an outcome too; a failure that may
         pass is run again the next time, a limit that was too tight once it is larger, all others when `again` is set.
+        What `refused` says of a kept outcome, that it can't be used, counts as if it were not there.
         At most `slots` runs of the tool go on at once among all who share the cache. A full disk is a failed outcome;
         Storage and BadInput are raised for a root that can't be written, process.Stopped where the thread is ended while
         it waits. Anything else that `run` raises is raised on.
@@ -122,7 +137,7 @@ class Cache:
         blank = Outcome(State.FAILED, tool, tool_version, timeout_s=limits.timeout_s, memory_gb=limits.memory_gb)
         try:
             make_folder(entry.folder.parent, self.root)
-            return self._compute(entry, run, blank, limits, slots, again)
+            return self._compute(entry, run, blank, limits, slots, again, refused)
         except OSError as error:
             if error.errno not in FULL:
                 raise storage_error(error) or error
@@ -131,11 +146,18 @@ class Cache:
             return replace(blank, message=said, trouble=Trouble.DISK, host=owner.host, pid=owner.pid)
 
     def put(
-        self, tool: str, place: str, key: str, report: Report, files: Mapping[str, Path], tool_version: str | None
+        self,
+        tool: str,
+        place: str,
+        key: str,
+        report: Report,
+        files: Mapping[str, Path],
+        tool_version: str | None,
+        replaces: bool = True,
     ) -> Outcome:
         """Keep a report that was brought from elsewhere, with its raw files (path within the entry -> file).
 
-        It replaces what the entry held. `report.path` is one of the paths in `files`. Raises BadInput, and Storage
+        It replaces what the entry held; unless `replaces`, the report of a run of the tool stays. `report.path` is one of the paths in `files`. Raises BadInput, and Storage
         where it can't be written.
         """
         entry = self._entry(tool, place, key)
@@ -148,7 +170,8 @@ class Cache:
         while True:
             seen = entry.raw()
             found = entry.parsed(seen)
-            if found is not None and found.imported and found.report == report:
+            own = found is not None and found.state is State.DONE and not found.imported
+            if found is not None and found.imported and found.report == report or own and not replaces:
                 return replace(found, cached=True)
             try:
                 stage = entry.scratch(owner.token, "new")
@@ -167,13 +190,21 @@ class Cache:
         return Entry(self.root, (tool, place, key))
 
     def _compute(
-        self, entry: Entry, run: Run, blank: Outcome, limits: "Limits", slots: int | None, again: bool
+        self,
+        entry: Entry,
+        run: Run,
+        blank: Outcome,
+        limits: "Limits",
+        slots: int | None,
+        again: bool,
+        refused: Callable[[Outcome], bool],
     ) -> Outcome:
         first = entry.raw()
         while True:
             raw = entry.raw()
             found = entry.parsed(raw)
-            if found is not None and serves(found, limits, again, fresh=raw != first):
+            fresh = raw != first
+            if found is not None and serves(found, limits, again, fresh) and (fresh or not refused(found)):
                 return replace(found, cached=True)
             mine = self._take(entry.folder.parent, entry.name[2])
             if mine is None:
@@ -227,7 +258,7 @@ def serves(found: Outcome, limits: "Limits", again: bool, fresh: bool) -> bool:
     """Whether a kept outcome is the answer. A `fresh` one came while we waited for it: it is, whatever it says, unless
     it ran under tighter limits."""
     if found.state is State.DONE:
-        return True
+        return fresh or not (again and found.imported)
     if found.trouble is Trouble.TIMEOUT and not _within(limits.timeout_s, found.timeout_s):
         return False
     if found.trouble is Trouble.MEMORY and not _within(limits.memory_gb, found.memory_gb):

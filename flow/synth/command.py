@@ -26,6 +26,8 @@ _SHOWN = ("lut", "ff", "dsp", "bram_18k", "uram")
 def task_of(options) -> Path | None:
     """The task's folder where the command is a step of its loop; None where it runs tools on projects."""
     first, *more = options.paths
+    if options.like is not None:
+        return None
     beside = (options.tool, options.stage, options.imported, options.timeout, options.memory, options.licences)
     if more or not _is_task(first) or any(value is not None for value in beside):
         return None
@@ -34,8 +36,9 @@ def task_of(options) -> Path | None:
 
 def run(options) -> int:
     """Run the tool on the projects, or take in their reports, and say what came out; 4 where a run failed."""
+    _check_options(options)
     read = _task(options)
-    tool = named(options.tool or (read.target.tool if read else "yosys"))
+    tool = named((read.target.tool if read else "yosys") if options.tool is None else options.tool)
     stage = _stage(options.stage, tool, read)
     projects = [project for path in options.paths for project in _projects(path, options.out)]
     jobs = [_job(project, tool, stage, options, read) for project in projects]
@@ -49,6 +52,29 @@ def run(options) -> int:
             results.put(outcome, project)
     _show(projects, outcomes, stage, options.json, ran=options.imported is None)
     return 0 if all(outcome.report is not None for outcome in outcomes) else 4
+
+
+# What says how to run, where nothing is run.
+_OF_RUNS = ("timeout", "memory", "licences", "at_once", "retries", "walltime", "scheduler")
+
+
+def _check_options(options) -> None:
+    """Raise BadInput for options that contradict each other, before anything is read or run."""
+    tasks = [path for path in options.paths if _is_task(path)]
+    if options.out is not None and (len(tasks) != 1 or len(options.paths) != 1):
+        raise BadInput(f"--out {options.out}: only with one task's folder")
+    if options.like is not None and tasks:
+        raise BadInput(
+            f"--like {options.like}: only with projects; {tasks[0]} is a task, which has its own tool and limits"
+        )
+    if len(tasks) > 1 and options.tool is None:
+        raise BadInput(f"{len(tasks)} tasks: name one --tool for all, or give them one by one")
+    if options.imported is not None:
+        named = [name for name in _OF_RUNS if getattr(options, name) is not None]
+        named += ["again"] if options.again else []
+        named += ["jobs"] if options.jobs != "local" else []
+        if named:
+            raise BadInput(f"--{named[0].replace('_', '-')}: nothing is run with --import")
 
 
 def _task(options) -> task.Task | None:

@@ -76,6 +76,7 @@ def execute(job: Job) -> Outcome:
         limits=job.limits,
         slots=job.licences,
         again=job.again,
+        refused=lambda kept: job.again and _as_read_now(kept, tool, read, job.stage).report is None,
     )
     return _as_read_now(outcome, tool, read, job.stage)
 

@@ -23,8 +23,18 @@ def folder(project: Path, tool: str) -> Path:
 def put(outcome: Outcome, project: Path) -> Path:
     """Copy what the cache kept of a run into the project, its report beside as `report.json`; the folder."""
     final = folder(project, outcome.tool)
+    text = json.dumps(outcome.report.to_json(), indent=1) + "\n"
+    if _text(final / FILE) == text:
+        return final
     with replacing_folder(final) as temporary:
         if outcome.folder is not None:
             shutil.copytree(outcome.folder, temporary, dirs_exist_ok=True, ignore=shutil.ignore_patterns(f"{RECORD}*"))
-        (temporary / FILE).write_text(json.dumps(outcome.report.to_json(), indent=1) + "\n", encoding="utf-8")
+        (temporary / FILE).write_text(text, encoding="utf-8")
     return final
+
+
+def _text(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None

@@ -93,6 +93,8 @@ def _target(top, part, clock_ns) -> tuple[str, str, float]:
     for what, text, form in (("top", top, _NAME), ("part", part, _PART)):
         if not isinstance(text, str) or not form.fullmatch(text):
             raise ValueError(f"the {what} {text!r} is no name")
+    if isinstance(clock_ns, bool):
+        raise ValueError(f"the clock period is {clock_ns!r}, no number")
     clock = float(clock_ns)
     if not 0 < clock < 1e6:
         raise ValueError(f"a clock period of {clock:g} ns")

@@ -13,6 +13,7 @@ from flow.synth.bring import bring
 from flow.synth.job import Job, execute, subject_of
 from flow.synth.outcome import State
 from flow.synth.report import Stage
+from flow.synth.tools import TOOLS
 from flow.synth.tools.tool import Limits
 
 CASES = {
@@ -131,3 +132,58 @@ def test_a_copy_is_known_by_its_metadata_too(farm):
     (renamed / "metadata.json").write_text(json.dumps({"design": "abc123"}))
     (found,) = bring([job], back)
     assert found.report.lut == report.lut
+
+
+def test_figures_of_the_other_implementation_or_another_tool_are_not_taken(farm, tmp_path):
+    """Neither what lies in the other side's folder, nor what this program has put beside the sources."""
+    job, back, report = farm
+    copy = copy_of(back)
+    tool = TOOLS[job.tool]
+    side, other = ("rtl", "hls") if job.tool == "vivado" else ("hls", "rtl")
+    whole = tmp_path / "whole" / "abc123"
+    base = copy / side if (copy / side).is_dir() else copy
+    shutil.copytree(base, whole / other)
+    (found,) = bring([job], tmp_path / "whole")
+    assert found.report is None and f"no {side}/ in it" in found.message
+    ours = tmp_path / "ours" / "abc123" / side / "synth" / "nextpnr"
+    ours.mkdir(parents=True)
+    row = replace(report, tool="nextpnr", tool_version="odd 1", path="x").to_json()
+    (ours / "report.json").write_text(json.dumps(row))
+    (found,) = bring([job], tmp_path / "ours")
+    assert found.report is None and f"no report of {tool.name}" in found.message
+
+
+def test_what_the_metadata_says_goes_before_the_folder_s_name(farm):
+    job, back, _ = farm
+    (copy_of(back) / "metadata.json").write_text(json.dumps({"design": "def456"}))
+    with pytest.raises(BadInput, match="holds no folder of these designs"):
+        bring([job], back)
+
+
+def test_two_copies_that_differ_are_refused(farm):
+    job, back, _ = farm
+    first = copy_of(back)
+    second = back / "again" / "abc123"
+    shutil.copytree(first, second)
+    (same,) = bring([job], back)
+    assert same.state is State.DONE
+    changed = [p for p in second.rglob("*") if p.suffix in (".rpt", ".xml")]
+    for path in changed:
+        text = path.read_text()
+        path.write_text(text.replace(str(same.report.lut), str(same.report.lut + 1)))
+    (found,) = bring([job], back)
+    assert found.report is None and str(second) in found.message and "differ" in found.message
+
+
+def test_the_tool_s_own_run_stays_and_again_runs_it(farm, tmp_path, monkeypatch):
+    job, back, report = farm
+    (imported,) = bring([job], back)
+    vendor_standins.on_path(monkeypatch, tmp_path / "tools")
+    again = execute(replace(job, again=True))
+    assert not again.cached and not again.imported and again.report.lut == report.lut
+    copy = copy_of(back)
+    for name in subject_of(job).files:
+        for folder in (copy, copy / "rtl", copy / "hls"):
+            (folder / name).unlink(missing_ok=True)
+    (kept,) = bring([job], back)
+    assert kept.cached and not kept.imported

@@ -62,6 +62,10 @@ def test_a_tool_that_fails_is_status_4_with_log_and_line(projects, tools, capsys
         (["--import", "nowhere"], "--import: nowhere: no such folder"),
         (["--scheduler", "tcp://127.0.0.1:8786"], "--scheduler"),
         (["--jobs", "dask", "--scheduler", "tcp://farm:8786"], "--scheduler tcp://farm:8786"),
+        (["--out", "x"], "--out x: only with one task's folder"),
+        (["--walltime", "5h"], "--walltime 18000 s: only with --jobs slurm"),
+        (["--import", ".", "--again"], "--again: nothing is run with --import"),
+        (["--tool", ""], "--tool: '' is no tool"),
         (["--like", "nowhere"], "nowhere: no such task folder"),
     ],
 )

@@ -52,7 +52,9 @@ ConcatLoop2:
     res.write(out_data);
 }
 """
-_FIRST_ROW = re.compile(r"CONFIG_T::n_elem1_0 / input2Size")  # counts the packets of the first row in those of the second
+_FIRST_ROW = re.compile(
+    r"CONFIG_T::n_elem1_0 / input2Size"
+)  # counts the packets of the first row in those of the second
 _WEIGHTS_DIR = re.compile(r'(s_weights_dir = )"[^"]*"')
 
 

@@ -40,6 +40,8 @@ def follow(arguments: Sequence[str], log: Path | None = None) -> int:
                 _copy(error, sys.stderr)
                 _copy(out, sys.stdout)
                 if status is not None:
+                    if status != 0 and os.fstat(error.fileno()).st_size == 0:
+                        print(f"flow: it ended with status {status} and could not write to {log}", file=sys.stderr)
                     return status if status >= 0 else 128 - status
                 time.sleep(LOOK_S)
     except KeyboardInterrupt:

@@ -9,7 +9,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 
 from flow.errors import FlowError, Storage, Trouble
-from flow.synth.cache import serves
+from flow.synth.cache import Cache, serves
 from flow.synth.job import Job, execute, known
 from flow.synth.jobs import open_pool
 from flow.synth.jobs.pool import Lost, Pool
@@ -38,6 +38,8 @@ def run(jobs: Sequence[Job], settings: JobSettings, watch: Watch | None = None) 
             left.append(job)
         else:
             outcomes[job] = replace(found, cached=True)
+    if left:
+        Cache(left[0].cache).require()
     with ExitStack() as stack:
         pool = stack.enter_context(open_pool(settings, folder_of(left[0].cache), _needs(left))) if left else None
         stack.callback(watch.end)

@@ -55,6 +55,8 @@ class JobSettings:
             raise BadInput(f"--backoff {self.backoff_s:g}: seconds, 0 or more")
         if self.walltime_s is not None and not (math.isfinite(self.walltime_s) and self.walltime_s >= 60):
             raise BadInput(f"--walltime {self.walltime_s:g}: seconds, 60 or more")
+        if self.walltime_s is not None and self.system not in (System.SLURM, System.HTCONDOR):
+            raise BadInput(f"--walltime {self.walltime_s:g} s: only with --jobs slurm or htcondor")
         if self.scheduler is not None:
             self._check_scheduler(self.scheduler)
         self._check_tls()

@@ -57,9 +57,11 @@ class Program:
 
 
 def release(version: str) -> tuple[int, int]:
-    """Year and number of a version such as 2023.2 or 2019.1.3."""
-    year, number = version.split(".")[:2]
-    return int(year), int(re.match(r"\d+", number).group())
+    """Year and number of a version such as 2023.2 or 2019.1.3; ToolFailed for what is none."""
+    found = re.match(r"(\d+)\.(\d+)", version)
+    if found is None:
+        raise ToolFailed(f"{version!r} is no version of Xilinx' tools", trouble=Trouble.REPORT)
+    return int(found.group(1)), int(found.group(2))
 
 
 def find(title: str, programs: Sequence[Program], variable: str, advice: str) -> Found:

@@ -189,7 +189,7 @@ def _layer_counts(blocks: dict) -> list[str]:
         wires = [
             pattern for module in block["modules"] for pattern in (f"w:INTERNAL_{module}_inp", f"w:*_inst_{module}.*")
         ]
-        wires += [f"w:{register}" for register in block["registers"]]
+        wires += [f"w:{register}" for register in block.get("registers", ())]
         wires += ["w:model_inp_reg"] if position == 0 else []
         wires += ["w:model_out"] if position == len(blocks) - 1 else []
         for resource, types in _BY_LAYER.items():

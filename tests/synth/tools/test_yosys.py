@@ -161,9 +161,7 @@ def test_broken_sources_name_log_and_line(project):
     assert "ERROR" in failure.value.log.read_text().splitlines()[failure.value.line - 1]
 
 
-@pytest.mark.parametrize(
-    "said, trouble", [("out of ideas", Trouble.CRASH), ("No space left on device", Trouble.DISK)]
-)
+@pytest.mark.parametrize("said, trouble", [("out of ideas", Trouble.CRASH), ("No space left on device", Trouble.DISK)])
 def test_a_failing_yosys_names_log_and_line(project, monkeypatch, said, trouble):
     stand_in(project, monkeypatch, f"echo all well\necho 'ERROR: {said}'\nexit 3\n")
     with pytest.raises(ToolFailed, match=f"status 3: ERROR: {said} .*line 2") as failure:
