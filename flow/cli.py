@@ -304,8 +304,9 @@ def _run(options) -> int:
     if getattr(options, "on_interrupt", "cancel") == "leave":
         return _left(options)
     summary = run_loop(
-        options.task, options.out, Upto(options.upto), jobs=_jobs(options), again=getattr(options, "again", False)
-    )
+        options.task, options.out, Upto(options.upto), jobs=_jobs(options), again=getattr(options, "again", False),
+        limits=getattr(options, "limits", None),
+    )  # fmt: skip
     if options.json:
         print(json.dumps(finished(summary)))
     else:
@@ -360,7 +361,7 @@ def _synth(options) -> int:
         return _left(options)
     task = command.task_of(options)
     if task is not None:
-        options.task, options.upto = task, "synth"
+        options.task, options.upto, options.limits = task, "synth", command.limits(options)
         return _run(options)
     return command.run(options)
 

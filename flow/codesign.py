@@ -7,7 +7,7 @@ inputs are the same: run again after any interruption, it goes on where it was.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from enum import Enum
 from pathlib import Path
@@ -45,13 +45,14 @@ def run(
     quiet: bool = False,
     jobs: JobSettings = JobSettings(),
     again: bool = False,
+    limits: Mapping[str, object] | None = None,
 ) -> dict:
     """Run the loop of a task up to a step; returns the summary as far as it has come ({} before training).
 
     Raises BadInput for whatever is wrong with the task, before work starts; BudgetMissed at the end where
     no report shows a design inside the budget; Mismatch, ToolFailed and Storage as they occur.
     """
-    context = Context.of(folder, out, quiet, jobs, again)
+    context = Context.of(folder, out, quiet, jobs, again, limits)
     if upto in (Upto.CONVERT, Upto.SYNTH, Upto.REPORT):
         check_tools(context)
     with locked(context.out):

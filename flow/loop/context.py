@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -45,9 +46,11 @@ class Context:
         quiet: bool = False,
         jobs: JobSettings = JobSettings(),
         again: bool = False,
+        limits: Mapping[str, object] | None = None,
     ) -> "Context":
-        """Reads and checks the task; raises BadInput before any work."""
+        """Reads and checks the task; raises BadInput before any work. `limits` go before those of the task's `synth`."""
         read = task.read(folder)
+        read = read.model_copy(update={"synth": read.synth.model_copy(update=dict(limits or {}))})
         try:
             parts.find(read.target.part)
         except BadInput as error:

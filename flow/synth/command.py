@@ -26,12 +26,22 @@ _SHOWN = ("lut", "ff", "dsp", "bram_18k", "uram")
 def task_of(options) -> Path | None:
     """The task's folder where the command is a step of its loop; None where it runs tools on projects."""
     first, *more = options.paths
-    if options.like is not None:
-        return None
-    beside = (options.tool, options.stage, options.imported, options.timeout, options.memory, options.licences)
+    beside = (options.like, options.stage, options.imported)
     if more or not _is_task(first) or any(value is not None for value in beside):
         return None
-    return first
+    return first if options.tool in (None, task.read(first).target.tool) else None
+
+
+def limits(options) -> dict[str, object]:
+    """What the command line says of a task's `synth`."""
+    of_task = task.read(options.paths[0])
+    own, tool = of_task.synth, of_task.target.tool
+    licences = task.count("--licences", options.licences, own.licences.get(tool))
+    return {
+        "timeout": task.quantity("--timeout", options.timeout, "s", own.timeout),
+        "memory": task.quantity("--memory", options.memory, "GB", own.memory),
+        "licences": own.licences if licences is None else {**own.licences, tool: licences},
+    }
 
 
 def run(options) -> int:
