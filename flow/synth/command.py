@@ -7,7 +7,6 @@ from pathlib import Path
 
 from flow import task
 from flow.errors import BadInput
-from flow.estimate.subject import is_project
 from flow.metrics import METRICS
 from flow.synth import cache, results
 from flow.synth.bring import bring
@@ -114,7 +113,7 @@ def _projects(path: Path, out: Path | None) -> list[Path]:
     if not _is_task(path):
         return [path]
     folder = out or Path("hls_projects") / path.resolve().name
-    found = sorted(item.parent for item in folder.glob("*/metadata.json") if is_project(item.parent))
+    found = sorted(item.parent for item in folder.glob("*/metadata.json"))
     if not found:
         raise BadInput(f"{path}: nothing is built in {folder} yet; `flow convert {path}` builds designs")
     return found
