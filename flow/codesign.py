@@ -21,6 +21,7 @@ from flow.loop.rounds import convert, feed_back, search, shortlist
 from flow.loop.state import State
 from flow.process import background
 from flow.store import digest_of, locked, write_json
+from flow.synth.jobs import require
 from flow.synth.jobs.settings import JobSettings
 from flow.train.designs import figures_of
 
@@ -53,6 +54,7 @@ def run(
     no report shows a design inside the budget; Mismatch, ToolFailed and Storage as they occur.
     """
     context = Context.of(folder, out, quiet, jobs, again, limits)
+    require(jobs)
     if upto in (Upto.CONVERT, Upto.SYNTH, Upto.REPORT):
         check_tools(context)
     with locked(context.out):
@@ -157,8 +159,9 @@ def _marker(context: Context, ground: Ground, state: State, number: int) -> dict
         "float": ground.floating.key,
         "settings": [
             part.model_dump(mode="json")
-            for part in (task.budget, task.objective, task.search, task.target, task.firmware, task.synth)
+            for part in (task.budget, task.objective, task.search, task.target, task.firmware)
         ],
+        "ebops_limit": task.synth.ebops_limit,
     }
 
 

@@ -171,23 +171,33 @@ def in_parallel(jobs: Sequence[Callable[[], Result]], at_once: int) -> list[Resu
 @contextmanager
 def background(job: Callable[[], Result]) -> Iterator[Future[Result]]:
     """A job that waits for external programs while the block does other work; ended with the block if that fails."""
-    pool = ThreadPoolExecutor(max_workers=1)
-    future = pool.submit(job)
+    pool, threads = ThreadPoolExecutor(max_workers=1), []
+
+    def work() -> Result:
+        threads.append(threading.get_ident())
+        try:
+            return job()
+        finally:
+            reopen(threads[0])
+
+    future = pool.submit(work)
     try:
         yield future
     except BaseException:
-        _end([future])
+        _end([future], threads)
         raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _end(futures: Sequence[Future]) -> None:
-    """Cancel what has not started and end what runs, also a program that a job starts only now."""
+def _end(futures: Sequence[Future], threads: Sequence[int] = ()) -> None:
+    """Cancel what has not started and end what runs, also a program that a job starts only now, and in `threads` waiting."""
     for future in futures:
         future.cancel()
     while wait(futures, timeout=0.2).not_done:
         kill_all()
+        for thread in threads:
+            end_thread(thread)
 
 
 def _kill(child: subprocess.Popen) -> None:

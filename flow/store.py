@@ -121,9 +121,11 @@ class Store:
         except (FileNotFoundError, json.JSONDecodeError):
             return None
 
-    def step(self, name: str, inputs: dict, compute: Callable[[], tuple[dict, dict[str, np.ndarray]]]) -> Step:
-        """The finished step; computed, and on disk before this returns, if it wasn't there."""
-        found = self.find(name, inputs)
+    def step(
+        self, name: str, inputs: dict, compute: Callable[[], tuple[dict, dict[str, np.ndarray]]], anew: bool = False
+    ) -> Step:
+        """The finished step; computed, and on disk before this returns, if it wasn't there, or is asked for `anew`."""
+        found = None if anew else self.find(name, inputs)
         if found is not None:
             return found
         result, arrays = compute()

@@ -165,7 +165,7 @@ class Target(_Part):
         description="The tool whose reports close the loop: yosys and vivado read the Verilog, vitis and vivado_hls the"
         " HLS project; `flow tools` says which are here.",
     )
-    stage: Literal["csynth", "cosim", "export", "synth", "place", "route"] | None = Field(
+    stage: Literal["csynth", "cosim", "export", "synth", "route"] | None = Field(
         None, description="How far that tool goes; left out = what is usual for it."
     )
 

@@ -13,6 +13,7 @@ def pytest_configure(config):
     """A cache for fixtures that last longer than a test."""
     config.own_cache = tempfile.mkdtemp(prefix="flow-cache-")
     os.environ[CACHE] = config.own_cache
+    os.environ["DASK_CONFIG"] = config.own_cache  # read when Dask is imported: not the user's queues and keys
 
 
 def pytest_unconfigure(config):

@@ -18,7 +18,8 @@ from flow.loop.state import Built, CostState
 from flow.metrics import Implementation
 from flow.store import Step, commit, digest_of, file_digest
 from flow.synth import results
-from flow.synth.job import installed, place, subject_of
+from flow.synth.cache import serves
+from flow.synth.job import installed, known, place, subject_of
 from flow.synth.jobs import table
 from flow.synth.jobs.run import run as run_jobs
 from flow.synth.jobs.watch import Watch
@@ -207,10 +208,17 @@ def _watch(context: Context) -> Watch:
 
 
 def _reported(context: Context, ground: Ground, item: Built) -> Built | None:
-    """The design with the report that the run has already, or with the reason why it needs none; else None."""
+    """The design with the report that is there already, or with the reason why it needs none; else None.
+
+    The cache goes before the run's own step: a report may have been brought again, or is read in another way now.
+    """
     size, limit = ebops(ground.topology, item.design), context.task.synth.ebops_limit
     if size > limit:
         return replace(item, failed=f"{size:.0f} EBOPs are more than synth.ebops_limit = {limit}: not synthesised")
+    job = context.job(project_folder(context, item), again=context.again)
+    kept = known(job)
+    if kept is not None and kept.report is not None:
+        return _with_outcome(context, item, kept) if serves(kept, job.limits, job.again, fresh=False) else None
     step = context.store.find("synth", _synthesis(context, item))
     return None if step is None else replace(item, report=Report.from_json(step.result["report"]))
 
@@ -235,8 +243,11 @@ def _with_outcome(context: Context, item: Built, outcome: Outcome) -> Built:
         return replace(item, failed=str(outcome.error), error=outcome.error)
     kept = results.put(outcome, project_folder(context, item))
     report = replace(outcome.report, path=str((kept / outcome.report.path).relative_to(context.out)))
-    step = context.store.step("synth", _synthesis(context, item), lambda: ({"report": report.to_json()}, {}))
-    return replace(item, report=Report.from_json(step.result["report"]))
+    inputs, row = _synthesis(context, item), report.to_json()
+    old = context.store.find("synth", inputs)
+    changed = old is not None and Report.from_json(old.result["report"]) != report
+    context.store.step("synth", inputs, lambda: ({"report": row}, {}), anew=changed)
+    return replace(item, report=report)
 
 
 def _source_digest(project: Path, names: Sequence[str]) -> str:

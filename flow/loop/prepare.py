@@ -18,6 +18,7 @@ from flow.space import SearchSpace, build_space, check_space, formats, least_des
 from flow.store import Step, file_digest
 from flow.synth import cache
 from flow.synth.jobs.call import call
+from flow.synth.jobs.run import folder_of
 from flow.synth.jobs.settings import Needs, System
 from flow.topology import Topology, Weighted
 from flow.train.designs import (
@@ -228,7 +229,7 @@ def _train_elsewhere(context: Context, ground: Ground, designs, starts, schedule
         population,
     )  # fmt: skip
     needs = Needs(1, TRAINING_GB, TRAINING_S)
-    return call(train, job, settings=context.jobs, folder=cache.root(), needs=needs, say=context.say)
+    return call(train, job, settings=context.jobs, folder=folder_of(cache.root()), needs=needs, say=context.say)
 
 
 def _schedule(context: Context, designs: Sequence[Design | None], epochs: int, halved: bool) -> Schedule:

@@ -9,7 +9,7 @@ from flow.design import Design
 from flow.errors import ToolFailed
 from flow.metrics import Figure, figure
 from flow.study import Trial, inside
-from flow.synth.report import Report
+from flow.synth.report import Report, Status
 
 CostState = CostModel | HlsModel
 """The cost model of Verilog designs or of hls4ml networks: of what the tool of the loop reads."""
@@ -43,8 +43,7 @@ class Built:
         """Whether a report shows the design inside the budget, at its clock where it tells the slack; None without one."""
         if self.report is None:
             return None
-        in_time = self.report.wns_ns is None or self.report.wns_ns >= 0
-        return in_time and inside(self.reported(clock_ns), limits)
+        return in_time(self.report) and inside(self.reported(clock_ns), limits)
 
     def resources(self, clock_ns: float) -> dict[str, Figure]:
         """The surest figures there are: reported, or else the best predicted."""
@@ -85,6 +84,13 @@ class State:
         return replace(self, rounds=(*self.rounds, done), model=done.after)
 
 
+def in_time(report: Report) -> bool:
+    """Whether a report says nothing against the design's working at its clock; Vivado's has to say the slack."""
+    if report.wns_ns is None:
+        return report.tool != "vivado" and report.status is not Status.FAILED
+    return report.wns_ns >= 0 and report.status is not Status.FAILED and "timing not met" not in report.messages
+
+
 def report_figures(report: Report, clock_ns: float) -> dict[str, Figure]:
     """A report as figures; what the tool didn't say is left out."""
     marks = {"implementation": report.implementation, "tool": f"{report.tool} {report.tool_version or ''}".strip()}
@@ -97,6 +103,9 @@ def report_figures(report: Report, clock_ns: float) -> dict[str, Figure]:
         cycles = float(report.latency_cycles[1])
         found["latency_cycles"] = figure("latency_cycles", cycles, report.fidelity, error=0.0, **marks)
         found["latency_ns"] = figure("latency_ns", cycles * clock_ns, report.fidelity, error=0.0, **marks)
+    if report.interval_cycles is not None and report.interval_cycles[1] is not None:
+        interval = float(report.interval_cycles[1])
+        found["interval_cycles"] = figure("interval_cycles", interval, report.fidelity, error=0.0, **marks)
     return found
 
 

@@ -10,16 +10,16 @@ from flow.errors import BadInput, ToolFailed, Trouble
 from flow.metrics import Implementation
 from flow.synth import parse
 from flow.synth.cache import Cache
-from flow.synth.job import Job, key, place, subject_of
+from flow.synth.job import Job, key, known, place, subject_of
 from flow.synth.layers import attributed
 from flow.synth.outcome import Outcome, State
-from flow.synth.report import Report, Stage
-from flow.synth.subject import Subject
-from flow.synth.tools import TOOLS, oneapi, xilinx
+from flow.synth.report import Report, Stage, Status
+from flow.synth.subject import SIDES, Subject
+from flow.synth.tools import TOOLS, oneapi, vivado, xilinx
 from flow.synth.tools.tool import Found
+from flow.synth.vendor.logs import licence_refused, log_failure
 
 _REPORTS = (".rpt", ".xml", ".json", ".ndjson", ".log", ".txt")
-_SIDES = {Implementation.RTL: "rtl", Implementation.HLS4ML: "hls"}
 # tool -> who its reports say has written them; those of cosimulation do not say it
 _WRITERS = {
     "yosys": ("yosys",),
@@ -29,6 +29,7 @@ _WRITERS = {
     "vivado_hls": ("vivado_hls", "vivado", None),
     "oneapi": ("oneapi", "quartus"),
 }
+_NEEDED = ("lut", "ff", "dsp", "latency_cycles")  # of a report that the loop can go on with
 _UNTOLD = "unknown"  # the version of a tool whose reports do not say it
 
 
@@ -50,7 +51,7 @@ def bring(jobs: Sequence[Job], folder: Path) -> list[Outcome]:
 
 def _identity(project: Path) -> str:
     """The design that a project's folder, or the one of its Verilog or HLS in it, is of."""
-    whole = project.parent if project.name in _SIDES.values() else project
+    whole = project.parent if project.name in SIDES.values() else project
     return _design(whole) or whole.name
 
 
@@ -92,9 +93,13 @@ def _outcome(job: Job, copies: Sequence[Path], folder: Path) -> Outcome:
     other = next((item for item in found if replace(item.report, path="") != replace(found[0].report, path="")), None)
     if other is not None:
         failed = BadInput(f"{found[0].base} and {other.base}: two reports of {job.name} that differ; leave one of them")
+    if not found and (kept := known(job)) is not None and kept.report is not None:
+        return kept  # brought before, or made here
     if failed is None and not found:
         said = f"{folder}: no folder of {_identity(job.project)} in it"
         return Outcome(State.FAILED, job.tool, message=said, trouble=Trouble.MISSING)
+    if other is None and not found and (ended := _failure(job, read, copies)) is not None:
+        return ended
     if other is not None or not found:
         return Outcome(State.FAILED, job.tool, message=str(failed), trouble=Trouble.REPORT)
     return _taken(job, read, found[0])
@@ -111,12 +116,37 @@ def _taken(job: Job, read: Subject, item: _Brought) -> Outcome:
     return Cache(job.cache).put(job.tool, *where, report, files, version, replaces=item.sources)
 
 
+def _failure(job: Job, read: Subject, copies: Sequence[Path]) -> Outcome | None:
+    """What the tool's log says of a run that failed elsewhere, where the sources came with it; kept like a report, so that
+    the loop goes on without the design."""
+    side = SIDES[read.implementation]
+    for base in (copy / side if (copy / side).is_dir() else copy for copy in copies):
+        if not _has_sources(read, base):
+            continue
+        for log in parse.find(base, [], logs=True):
+            ended = log.kind == "log" and log.status is Status.FAILED and _is_of_the_tool(job, log, base)
+            text = Path(log.path).read_text(errors="replace") if ended else ""
+            if ended and licence_refused(text) is None and (why := log_failure(text)) is not None:
+                version, name = log.tool_version or _UNTOLD, os.path.relpath(log.path, base)
+                where = place(read, job.stage), key(Found((), version), TOOLS[job.tool].render(read, job.stage))
+                said = f"{job.tool} failed elsewhere: {why[1].strip()}"
+                return Cache(job.cache).put_failure(job.tool, *where, said, name, why[0], Path(log.path), version)
+    return None
+
+
+def _has_sources(read: Subject, base: Path) -> bool:
+    try:
+        return _require_sources(read, base)
+    except BadInput:
+        return False
+
+
 def _brought(job: Job, read: Subject, copy: Path) -> _Brought:
     """The report in a copy of the project; raises BadInput and ToolFailed naming file and reason where none is its."""
-    side = _SIDES[read.implementation]
+    side = SIDES[read.implementation]
     base = copy / side
     if not base.is_dir():
-        if any((copy / name).is_dir() for name in _SIDES.values()):
+        if any((copy / name).is_dir() for name in SIDES.values()):
             raise BadInput(f"{copy}: no {side}/ in it, which {job.tool} reads")
         base = copy
     sources = _require_sources(read, base)
@@ -144,16 +174,36 @@ def _report(job: Job, read: Subject, base: Path) -> Report:
     found = [report for report in every if report.stage is job.stage]
     if not found:
         raise BadInput(problems[0] if problems else f"{base}: no report of {job.tool} ({job.stage.value}) in it")
+    for report in found:
+        if report.status is Status.FAILED:
+            raise BadInput(f"{report.path}: it says that the run failed: {'; '.join(report.messages)}")
+        if report.tool == "vivado":
+            vivado.check_whole(base, os.path.relpath(report.path, base), Path(report.path))
     told = parse.merged([_checked(report, read, job.stage) for report in found])
-    first = next((report for report in every if report.stage is Stage.CSYNTH), None)
-    if told.latency_cycles is None and read.implementation is Implementation.RTL:
-        cycles, interval = read.details["latency_cycles"], read.details["interval_cycles"]
-        told = replace(told, latency_cycles=(cycles, cycles), interval_cycles=(interval, interval))
-    elif told.latency_cycles is None and first is not None:
-        first = _checked(first, read, Stage.CSYNTH)
-        told = replace(told, latency_cycles=first.latency_cycles, interval_cycles=first.interval_cycles)
+    first = next((_checked(report, read, Stage.CSYNTH) for report in every if report.stage is Stage.CSYNTH), None)
+    told = _with_cycles(told, first, read)
+    if job.stage is Stage.COSIM and first is not None:
+        cycles = {"latency_cycles": told.latency_cycles, "interval_cycles": told.interval_cycles}
+        told = replace(first, stage=told.stage, kind=told.kind, status=told.status, messages=told.messages, **cycles)
+    lacking = [name for name in _NEEDED if getattr(told, name) is None]
+    if lacking:
+        raise BadInput(f"{base}: no report of {job.tool} ({job.stage.value}) in it says {', '.join(lacking)}")
+    if job.tool != "oneapi":
+        told = xilinx.timed(told, Path(found[0].path))
     told = replace(told, path=os.path.relpath(found[0].path, base), implementation=read.implementation)
     return attributed(told, read)
+
+
+def _with_cycles(told: Report, first: Report | None, read: Subject) -> Report:
+    """The report with cycles: its own, else those of the Verilog's pipeline or of C synthesis."""
+    if told.latency_cycles is not None:
+        return told
+    if read.implementation is Implementation.RTL:
+        cycles, interval = read.details["latency_cycles"], read.details["interval_cycles"]
+        return replace(told, latency_cycles=(cycles, cycles), interval_cycles=(interval, interval))
+    if first is None:
+        return told
+    return replace(told, latency_cycles=first.latency_cycles, interval_cycles=first.interval_cycles)
 
 
 def _is_of_the_tool(job: Job, report: Report, base: Path) -> bool:

@@ -99,16 +99,18 @@ class Cache:
         return None if found is None else replace(found, cached=True)
 
     def any_version(self, tool: str, place: str) -> Outcome | None:
-        """A finished report, whatever the version that it is of; of several the newest version's."""
+        """A finished report, whatever the version that it is of, else a failure that was brought from elsewhere; of
+        several the newest version's."""
         folder = self._entry(tool, place, "any").folder.parent
         with _readable(self.root):
             names = os.listdir(folder) if folder.is_dir() else []
         entries = [self._entry(tool, place, name) for name in names if valid(name)]
         found = [(entry.read(), entry.name) for entry in entries]
-        done = [(outcome, name) for outcome, name in found if outcome is not None and outcome.state is State.DONE]
-        if not done:
+        told = [row for row in found if row[0] is not None and (row[0].state is State.DONE or row[0].imported)]
+        if not told:
             return None
-        return replace(max(done, key=lambda row: (_version(row[0].tool_version), row[1]))[0], cached=True)
+        best = max(told, key=lambda row: (row[0].state is State.DONE, _version(row[0].tool_version), row[1]))
+        return replace(best[0], cached=True)
 
     def compute(
         self,
@@ -157,21 +159,33 @@ class Cache:
     ) -> Outcome:
         """Keep a report that was brought from elsewhere, with its raw files (path within the entry -> file).
 
-        It replaces what the entry held; unless `replaces`, the report of a run of the tool stays. `report.path` is one of the paths in `files`. Raises BadInput, and Storage
-        where it can't be written.
+        It replaces what the entry held; unless `replaces`, the report of a run of the tool stays. `report.path` is one of
+        the paths in `files`. Raises BadInput, and Storage where it can't be written.
         """
-        entry = self._entry(tool, place, key)
-        for name in (report.path, *files):
+        outcome = Outcome(State.DONE, tool, tool_version, report, imported=True)
+        return self._keep(self._entry(tool, place, key), outcome, report.path, files, replaces)
+
+    def put_failure(
+        self, tool: str, place: str, key: str, message: str, log: str, line: int | None, file: Path, version: str | None
+    ) -> Outcome:
+        """Keep a failure that was brought from elsewhere, told by its `log`; a report that is there stays."""
+        outcome = Outcome(
+            State.FAILED, tool, version, message=message, trouble=Trouble.CRASH, log=log, line=line, imported=True
+        )
+        return self._keep(self._entry(tool, place, key), outcome, log, {log: file}, False)
+
+    def _keep(self, entry: Entry, outcome: Outcome, main: str, files: Mapping[str, Path], replaces: bool) -> Outcome:
+        """Put an entry's record and files in place; `main` is the file that the record names."""
+        for name in (main, *files):
             if name not in files or not inside(name) or name == RECORD:
                 raise BadInput(f"cache: a report's file can't be kept as {name!r}")
         owner = claim.here(self._host)
-        outcome = Outcome(State.DONE, tool, tool_version, report, host=owner.host, pid=owner.pid, imported=True)
+        outcome = replace(outcome, host=owner.host, pid=owner.pid)
         make_folder(entry.folder.parent, self.root)
         while True:
             seen = entry.raw()
             found = entry.parsed(seen)
-            own = found is not None and found.state is State.DONE and not found.imported
-            if found is not None and found.imported and found.report == report or own and not replaces:
+            if found is not None and _stays(found, outcome, replaces):
                 return replace(found, cached=True)
             try:
                 stage = entry.scratch(owner.token, "new")
@@ -252,6 +266,15 @@ def _readable(root: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise Storage(f"{root}: the cache of synthesis results can't be read ({error.strerror})") from None
+
+
+def _stays(found: Outcome, brought: Outcome, replaces: bool) -> bool:
+    """Whether what an entry holds stays before what is brought from elsewhere."""
+    if found.imported and (found.report, found.message) == (brought.report, brought.message):
+        return True
+    if brought.state is not State.DONE:
+        return found.state is State.DONE
+    return found.state is State.DONE and not found.imported and not replaces
 
 
 def serves(found: Outcome, limits: "Limits", again: bool, fresh: bool) -> bool:

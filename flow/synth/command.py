@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from flow import task
+from flow.cost.bits import ebops
+from flow.design import Design
 from flow.errors import BadInput
 from flow.metrics import METRICS
 from flow.synth import cache, results
@@ -18,6 +20,7 @@ from flow.synth.outcome import Outcome
 from flow.synth.report import Report, Stage
 from flow.synth.tools import named
 from flow.synth.tools.tool import Limits, Tool
+from flow.topology import Topology
 
 _SHOWN = ("lut", "ff", "dsp", "bram_18k", "uram")
 
@@ -50,6 +53,8 @@ def run(options) -> int:
     tool = named((read.target.tool if read else "yosys") if options.tool is None else options.tool)
     stage = _stage(options.stage, tool, read)
     projects = [project for path in options.paths for project in _projects(path, options.out)]
+    if options.like is not None:
+        projects = [project for project in projects if not _too_large(project, read.synth.ebops_limit)]
     jobs = [_job(project, tool, stage, options, read) for project in projects]
     settings = read.synth if read else task.Synth()
     if options.imported is not None:
@@ -117,6 +122,18 @@ def _projects(path: Path, out: Path | None) -> list[Path]:
     if not found:
         raise BadInput(f"{path}: nothing is built in {folder} yet; `flow convert {path}` builds designs")
     return found
+
+
+def _too_large(project: Path, limit: int) -> bool:
+    """Whether a task's loop leaves a design out for its size, which is said."""
+    try:
+        rows = [json.loads((project / name).read_text(encoding="utf-8")) for name in ("topology.json", "design.json")]
+        size = ebops(Topology.from_json(rows[0]), Design.from_json(rows[1]))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False  # not built by this program
+    if size > limit:
+        print(f"{project}: {size:.0f} EBOPs are more than synth.ebops_limit = {limit}: left out", file=sys.stderr)
+    return size > limit
 
 
 def _job(project: Path, tool: Tool, stage: Stage, options, read: task.Task | None) -> Job:

@@ -4,19 +4,17 @@ import json
 import shutil
 from pathlib import Path
 
-from flow.metrics import Implementation
 from flow.store import replacing_folder
 from flow.synth.entry import RECORD
 from flow.synth.outcome import Outcome
 from flow.synth.report import FILE
+from flow.synth.subject import SIDES
 from flow.synth.tools import TOOLS
-
-_SOURCES = {Implementation.RTL: "rtl", Implementation.HLS4ML: "hls"}
 
 
 def folder(project: Path, tool: str) -> Path:
     """The folder of a tool's results in a project, whether it is there or not."""
-    sources = project / _SOURCES[TOOLS[tool].implementation]
+    sources = project / SIDES[TOOLS[tool].implementation]
     return (sources if sources.is_dir() else project) / "synth" / tool
 
 

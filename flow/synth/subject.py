@@ -13,6 +13,8 @@ from flow.errors import BadInput
 from flow.metrics import Implementation
 from flow.store import digest_of
 
+SIDES = {Implementation.RTL: "rtl", Implementation.HLS4ML: "hls"}
+"""The folder of a built project that holds the sources of each."""
 DESCRIPTION = "rtl.json"
 SETTINGS = "project.tcl"
 _RTL_SOURCES = (".v", ".sv", ".vhd", ".xdc", ".mem", ".hex", ".dat")

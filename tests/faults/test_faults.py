@@ -25,6 +25,7 @@ from flow.synth.tools.tool import Limits
 
 pytestmark = pytest.mark.slow
 
+SHORT = Limits(4.0, memory_gb=0.4)
 ONE_BY_ONE = JobSettings(at_once=1, retries=2, backoff_s=0.05)
 STAYS = {
     "crash": Trouble.CRASH,
@@ -47,9 +48,9 @@ def tools(tmp_path, monkeypatch):
     return folder
 
 
-def jobs_of(tmp_path) -> list[Job]:
+def jobs_of(tmp_path, timeout_s: float = 120.0) -> list[Job]:
     """Three designs; the first is the one that the fault meets."""
-    limits = Limits(timeout_s=4.0, memory_gb=0.4)
+    limits = Limits(timeout_s, memory_gb=0.4)
     projects = [vendor_projects.rtl(tmp_path / name, lines=10 * i) for i, name in enumerate("abc", 1)]
     return [Job(path, "vivado", Stage.SYNTH, limits, cache.root()) for path in projects]
 
@@ -59,6 +60,8 @@ def test_what_no_second_try_mends(tmp_path, tools, behaviour):
     """The run is not repeated, now or later, until it is asked for; then it counts once."""
     vendor_standins.write(tools, "vivado", behaviour=behaviour, fails=1)
     jobs = jobs_of(tmp_path)
+    if behaviour == "hang":
+        jobs[0] = replace(jobs[0], limits=SHORT)
     faulty, *others = run(jobs, ONE_BY_ONE)
     assert [outcome.state for outcome in others] == [State.DONE] * 2
     assert faulty.state is (State.TIMED_OUT if behaviour == "hang" else State.FAILED)
@@ -99,14 +102,15 @@ def test_what_does_not_pass_is_said_and_not_remembered(tmp_path, tools, behaviou
 def test_a_larger_limit_is_worth_a_new_try(tmp_path, tools, behaviour):
     vendor_standins.write(tools, "vivado", behaviour=behaviour, fails=1)
     (job, *_) = jobs_of(tmp_path)
-    assert run([job], ONE_BY_ONE)[0].trouble is STAYS[behaviour]
-    more = replace(job, limits=Limits(timeout_s=8.0, memory_gb=0.8))
+    first = replace(job, limits=SHORT) if behaviour == "hang" else job
+    assert run([first], ONE_BY_ONE)[0].trouble is STAYS[behaviour]
+    more = replace(job, limits=Limits(240.0, memory_gb=0.8))
     assert run([more], ONE_BY_ONE)[0].state is State.DONE
 
 
 def test_no_program_outlives_what_failed(tmp_path, tools):
     vendor_standins.write(tools, "vivado", behaviour="hang", fails=1)
-    run(jobs_of(tmp_path)[:1], ONE_BY_ONE)
+    run(jobs_of(tmp_path, SHORT.timeout_s)[:1], ONE_BY_ONE)
     (hung,) = vendor_standins.runs(tools)
     with pytest.raises(ProcessLookupError):
         os.kill(hung["pid"], 0)

@@ -84,6 +84,7 @@ def test_the_tool_s_reports_close_the_loop(task, out, tool, installed):
 
 def test_reports_from_elsewhere_close_the_loop(task, out, tool, tmp_path, monkeypatch):
     """Each round waits for what the tool says of its designs elsewhere, and goes on with what is brought back."""
+    vendor_standins.on_path(monkeypatch, tmp_path / "nothing")
     waited = 0
     while (done := flow("run", task, "--out", out)).returncode != 0:
         line = one_line(done, 4)
@@ -93,6 +94,7 @@ def test_reports_from_elsewhere_close_the_loop(task, out, tool, tmp_path, monkey
         with monkeypatch.context() as there:
             brought_back(folders, tool, tmp_path / f"back{waited}", tmp_path / "tools", there)
         taken = flow("synth", task, "--out", out, "--import", tmp_path / f"back{waited}", "--json")
+        assert taken.returncode == 0, taken.stderr[-3000:]
         rows = [json.loads(line) for line in taken.stdout.splitlines()]
         done = {Path(row["project"]).name for row in rows if row["state"] == "done"}
         assert done >= {path.name for path in folders} and all(row["imported"] for row in rows if row["report"])

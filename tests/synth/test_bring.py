@@ -121,6 +121,8 @@ def test_folders_without_any_of_the_designs_are_bad_input(farm, tmp_path):
         bring([job], tmp_path / "none")
     other = replace(job, project=job.project.parent / "def456")
     shutil.copytree(job.project, other.project)
+    for path in (*other.project.rglob("*.cpp"), *other.project.rglob("fc0*.v")):
+        path.write_text(path.read_text() + "// another\n")
     done, lacking = bring([job, other], back)
     assert done.state is State.DONE and lacking.trouble is Trouble.MISSING and "def456" in lacking.message
 
@@ -187,3 +189,36 @@ def test_the_tool_s_own_run_stays_and_again_runs_it(farm, tmp_path, monkeypatch)
             (folder / name).unlink(missing_ok=True)
     (kept,) = bring([job], back)
     assert kept.cached and not kept.imported
+
+
+def test_a_failure_elsewhere_is_kept_until_a_report_comes(farm, tmp_path, monkeypatch):
+    """The log tells it, where the sources show that the run was of this design; the loop need not wait for it."""
+    job, back, report = farm
+    failing = tmp_path / "failing" / "abc123"
+    shutil.copytree(job.project, failing)
+    with monkeypatch.context() as there:
+        tools = vendor_standins.write(tmp_path / "broken", *CASES[job.tool][2], behaviour="error")
+        vendor_standins.on_path(there, tools)
+        ran = execute(job_of(failing, job.tool, job.stage, tmp_path / "another cache"))
+    assert ran.trouble is Trouble.CRASH
+    side = failing / ("rtl" if job.tool == "vivado" else "hls")
+    shutil.copytree(ran.folder, side if side.is_dir() else failing, dirs_exist_ok=True)
+    (found,) = bring([job], tmp_path / "failing")
+    assert found.imported and found.trouble is Trouble.CRASH and found.error.log.is_file() and found.error.line
+    assert execute(job).trouble is Trouble.CRASH and execute(job).cached
+    (mended,) = bring([job], back)
+    assert mended.state is State.DONE and execute(job).report.lut == report.lut
+
+
+def test_a_cosimulation_is_taken_with_the_resources_of_c_synthesis(tmp_path, monkeypatch):
+    project = vendor_projects.hls(tmp_path / "here" / "abc123", built=True)
+    copy = tmp_path / "back" / "abc123"
+    shutil.copytree(project, copy)
+    with monkeypatch.context() as there:
+        vendor_standins.on_path(there, vendor_standins.write(tmp_path / "tools", "vitis-run", "vivado"))
+        ran = execute(job_of(copy, "vitis", Stage.COSIM, tmp_path / "their cache"))
+    shutil.copytree(ran.folder, copy / "hls", dirs_exist_ok=True)
+    vendor_standins.on_path(monkeypatch, tmp_path / "nothing")
+    (found,) = bring([job_of(project, "vitis", Stage.COSIM, cache.root())], tmp_path / "back")
+    for name in ("lut", "ff", "latency_cycles", "interval_cycles", "stage"):
+        assert getattr(found.report, name) == getattr(ran.report, name), name

@@ -87,7 +87,8 @@ def write(folder, *names, version="2023.2", behaviour="success", fails=None, sec
 def on_path(monkeypatch, folder):
     """Let the PATH have nothing but `folder` and the system's own programs, and no tool be named elsewhere."""
     monkeypatch.setenv("PATH", os.pathsep.join([str(folder), "/usr/bin", "/bin"]))
-    for name in ("FLOW_VITIS", "FLOW_VIVADO_HLS", "FLOW_VIVADO", "STANDIN_BEHAVIOUR"):
+    tools = ("FLOW_VITIS", "FLOW_VIVADO_HLS", "FLOW_VIVADO", "FLOW_YOSYS", "FLOW_NEXTPNR", "FLOW_ONEAPI")
+    for name in (*tools, "STANDIN_BEHAVIOUR"):
         monkeypatch.delenv(name, raising=False)
 
 

@@ -3,7 +3,7 @@
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from flow.synth.jobs import dask, htcondor, local, slurm
+from flow.synth.jobs import batch, dask, htcondor, local, slurm
 from flow.synth.jobs.pool import Lost, Pool
 from flow.synth.jobs.settings import JobSettings, Needs, System
 
@@ -24,4 +24,16 @@ def open_pool(settings: JobSettings, folder: Path, needs: Needs = Needs()) -> Ab
     return SYSTEMS[settings.system](settings, folder, needs)
 
 
-__all__ = ["JobSettings", "Lost", "Needs", "Pool", "SYSTEMS", "System", "open_pool"]
+def require(settings: JobSettings) -> None:
+    """Raise BadInput where the system that `settings` names is not here. To be called from the main thread: the import of
+    dask-jobqueue, which it tries, works in no other."""
+    match settings.system:
+        case System.DASK:
+            dask.need_dask(settings.system.value)
+        case System.SLURM:
+            batch.require(settings.system.value, slurm.COMMANDS)
+        case System.HTCONDOR:
+            batch.require(settings.system.value, htcondor.COMMANDS)
+
+
+__all__ = ["JobSettings", "Lost", "Needs", "Pool", "SYSTEMS", "System", "open_pool", "require"]

@@ -37,11 +37,7 @@ def open_pool(
     """`start(arguments, walltime_s)` gives the cluster of a batch system, `commands` are the programs that it needs,
     and `queued(ids)` tells which of these batch jobs are still there (None: can't be told)."""
     name = settings.system.value
-    for command in commands:
-        if shutil.which(command) is None:
-            raise BadInput(f"--jobs {name}: {command} is not on the PATH; run this where jobs can be submitted")
-    pools.need_dask(name)
-    need_jobqueue(name)
+    require(name, commands)
     import dask
 
     size = min(settings.at_once or MOST, needs.jobs)
@@ -54,6 +50,15 @@ def open_pool(
                 yield pool
         finally:
             _close(cluster)
+
+
+def require(name: str, commands: Sequence[str]) -> None:
+    """Raise BadInput where jobs can't be submitted from here, or the Python packages for it are not installed."""
+    for command in commands:
+        if shutil.which(command) is None:
+            raise BadInput(f"--jobs {name}: {command} is not on the PATH; run this where jobs can be submitted")
+    pools.need_dask(name)
+    need_jobqueue(name)
 
 
 def need_jobqueue(name: str) -> None:

@@ -8,13 +8,15 @@ from flow.synth.jobs import batch
 from flow.synth.jobs.dask import DaskPool
 from flow.synth.jobs.settings import JobSettings, Needs
 
+COMMANDS = ("condor_submit", "condor_rm", "condor_q")
+
 DISK = "4 GB"  # of a job, where Dask's configuration says nothing; a tool's work lies in the cache
 
 
 @contextmanager
 def open_pool(settings: JobSettings, folder: Path, needs: Needs) -> Iterator[DaskPool]:
     """Raises BadInput where HTCondor or dask-jobqueue is not here, or HTCondor refuses the jobs."""
-    with batch.open_pool(settings, folder, needs, ("condor_submit", "condor_rm", "condor_q"), cluster, _queued) as pool:
+    with batch.open_pool(settings, folder, needs, COMMANDS, cluster, _queued) as pool:
         yield pool
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
+from flow import process
 from flow.errors import FlowError, Storage, Trouble
 from flow.synth.cache import Cache, serves
 from flow.synth.job import Job, execute, known
@@ -97,6 +98,7 @@ class _Sweep:
                 for future in done:
                     self._take(self.running.pop(future), future)
                 self.pool.tend()
+                process.pause(0)  # raises where this thread is ended
         except BaseException:
             self.pool.cancel()
             raise

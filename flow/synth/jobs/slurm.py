@@ -8,11 +8,13 @@ from flow.synth.jobs import batch
 from flow.synth.jobs.dask import DaskPool
 from flow.synth.jobs.settings import JobSettings, Needs
 
+COMMANDS = ("sbatch", "scancel", "squeue")
+
 
 @contextmanager
 def open_pool(settings: JobSettings, folder: Path, needs: Needs) -> Iterator[DaskPool]:
     """Raises BadInput where Slurm or dask-jobqueue is not here, or Slurm refuses the batch jobs."""
-    with batch.open_pool(settings, folder, needs, ("sbatch", "scancel", "squeue"), cluster, _queued) as pool:
+    with batch.open_pool(settings, folder, needs, COMMANDS, cluster, _queued) as pool:
         yield pool
 
 

@@ -107,11 +107,11 @@ def of_files(work: Path, of: Subject, stage: Stage, names: Sequence[str], log: P
     found = [xilinx.report(work, name, log, TITLE) for name in names]
     found = [xilinx.checked(report, of, stage, "vivado", version, log) for report in found]
     for name in names:
-        _check_whole(work, name, log)
+        check_whole(work, name, log)
     return xilinx.timed(xilinx.merged(work, found, log), log)
 
 
-def _check_whole(work: Path, name: str, log: Path) -> None:
+def check_whole(work: Path, name: str, log: Path) -> None:
     """Raises ToolFailed where a report lists black boxes: the figures are those of the rest."""
     text = (work / name).read_text(errors="replace").replace("\r\n", "\n")
     empty = _BLACK_BOX.search(text)

@@ -24,6 +24,7 @@ from flow.errors import BadInput, ToolFailed, Trouble
 from flow.metrics import Implementation
 from flow.synth.report import Report, Stage, Status
 from flow.synth.subject import Subject
+from flow.synth.tools.deadline import Deadline
 from flow.synth.tools.tool import Found, Limits, Tool, on_path
 
 ENVIRONMENT = "FLOW_YOSYS"  # a Yosys to be used instead of the one on PATH
@@ -100,10 +101,11 @@ def run(work: Path, read: Subject, stage: Stage, found: Found, limits: Limits) -
 
     Raises ToolFailed, naming ``yosys.log`` and its line, where Yosys fails or takes more than its limits.
     """
+    deadline = Deadline.of(limits)
     call(found, SCRIPT, LOG, work, limits)
     _check_log(_text(work / LOG), work / LOG)
     if _totals(_cells(_text(work / STAT), work / STAT), work / STAT)["lut"] <= TIMED_LUTS:
-        call(found, TIMING_SCRIPT, TIMING_LOG, work, limits)
+        call(found, TIMING_SCRIPT, TIMING_LOG, work, deadline.left)
 
 
 def read(work: Path, of: Subject, stage: Stage) -> Report:

@@ -57,12 +57,12 @@ def running(folder: Path, cpus: int = 2) -> Iterator[dict[str, str]]:
 
     Raises NotHere where it isn't installed, or does not come up.
     """
-    os.environ["PATH"] += os.pathsep + "/usr/sbin"  # where Debian puts the daemons
-    absent = [name for name in PROGRAMS if shutil.which(name) is None]
+    path = os.environ["PATH"] + os.pathsep + "/usr/sbin"  # where Debian puts the daemons
+    absent = [name for name in PROGRAMS if shutil.which(name, path=path) is None]
     if absent:
         raise NotHere(f"not installed: {', '.join(absent)}")
     _configure(folder, cpus)
-    environment = os.environ | {"SLURM_CONF": str(folder / "slurm.conf")}
+    environment = os.environ | {"SLURM_CONF": str(folder / "slurm.conf"), "PATH": path}
     started = []
     try:
         for command in _daemons(folder):

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.slow
 
 
 def follow(folder, *arguments):
-    environment = os.environ | {"PYTHONPATH": os.getcwd(), "FLOW_SYNTH_CACHE": str(folder / "cache")}
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3]), "FLOW_SYNTH_CACHE": str(folder / "cache")}
     return subprocess.Popen(
         [sys.executable, "-c", FOLLOW, *arguments], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         text=True,
@@ -77,7 +78,10 @@ def test_it_can_be_cancelled_though_it_was_started_with_signals_ignored(tmp_path
         "os.execv(sys.executable, [sys.executable, '-m', 'flow.synth.jobs.detached', *sys.argv[1:]])"
     )
     stand_in(tmp_path, monkeypatch, f"exec sleep {WORD}")
-    environment = os.environ | {"PYTHONPATH": os.getcwd(), "FLOW_SYNTH_CACHE": str(tmp_path / "cache")}
+    environment = os.environ | {
+        "PYTHONPATH": str(Path(__file__).parents[3]),
+        "FLOW_SYNTH_CACHE": str(tmp_path / "cache"),
+    }
     words = ["synth", str(design(tmp_path, "a")), "--tool", "yosys"]
     child = subprocess.Popen([sys.executable, "-c", code, *words], env=environment, stderr=subprocess.DEVNULL)
     wait_for(lambda: carrying(WORD))

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import psutil
 import pytest
@@ -163,7 +164,7 @@ def program(folder, system, *names):
     """Another process that runs the jobs of these designs."""
     path = folder / "program.py"
     path.write_text(PROGRAM)
-    environment = os.environ | {"PYTHONPATH": os.getcwd()}
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])}
     return subprocess.Popen(
         [sys.executable, str(path), str(folder), system, *names], env=environment, stderr=subprocess.PIPE, text=True
     )
