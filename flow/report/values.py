@@ -21,6 +21,7 @@ _LABELS = {
     "latency_cycles": "latency in cycles",
     "latency_ns": "latency",
     "critical_path_ns": "critical path",
+    "wns_ns": "worst slack",
     "auc": "AUC",
     "mean_auc": "mean AUC",
     "ebops": "EBOPs",
