@@ -335,7 +335,8 @@ class Synth(_Part):
         None, description="Tool runs at the same time; left out = as many as cores and memory allow."
     )
     retries: Annotated[int, Field(ge=0, strict=True)] = Field(
-        3, description="How often a run is tried again that failed for want of a licence, disk or worker, or was killed from outside."
+        3,
+        description="How often a run is tried again that failed for want of a licence, disk or worker, or was killed from outside.",
     )
     licences: dict[str, Positive] = Field(
         {}, description="Runs of a tool at the same time among all who share the cache: its licences, by tool."

@@ -81,12 +81,12 @@ def copy_without(run: Path, out: Path, *forgotten: str, projects: bool = True) -
 
 
 def tools_in(out: Path) -> list[int]:
-    """The processes that work in a folder below `out`."""
-    found = []
+    """The processes that work in a folder below `out`, or in the cache of synthesis results."""
+    places, found = (out, Path(os.environ["FLOW_SYNTH_CACHE"])), []
     for path in Path("/proc").glob("[0-9]*"):
         try:
             if (
-                Path(os.readlink(path / "cwd")).is_relative_to(out)
+                any(Path(os.readlink(path / "cwd")).is_relative_to(place) for place in places)
                 and (path / "stat").read_text().split(") ")[1][0] != "Z"
             ):
                 found.append(int(path.name))

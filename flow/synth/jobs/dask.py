@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from flow import process
-from flow.errors import BadInput
+from flow.errors import BadInput, ToolFailed, Trouble
 from flow.synth.jobs import guard, local, worker
 from flow.synth.jobs.pool import Lost, Started
 from flow.synth.jobs.settings import JobSettings, Needs
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from distributed import Client, LocalCluster
 
 TOPIC = "flow-jobs"
 PATIENCE_S = 10.0  # given to jobs that are ended, and to a worker that is asked for it
@@ -259,6 +259,7 @@ def open_pool(settings: JobSettings, folder: Path, needs: Needs) -> Iterator[Das
 
 
 # A worker that dies in mid-job is told at once, and tried again as any other trouble is, not by Dask unseen.
+_STARTS = 3
 OURS = {"distributed.scheduler.allowed-failures": 0, "distributed.deploy.lost-worker-timeout": "2s"}
 
 
@@ -273,17 +274,26 @@ def _closing(pool: DaskPool) -> Iterator[DaskPool]:
 @contextmanager
 def _cluster(workers: int):
     """Workers that Dask starts again where one is killed; nothing of it listens beyond loopback."""
-    from distributed import LocalCluster, Security
-
     guard.stand()
-    cluster = LocalCluster(
-        n_workers=workers, threads_per_worker=1, processes=True, host="127.0.0.1", memory_limit=0, silence_logs=60,
-        dashboard_address="127.0.0.1:0", worker_dashboard_address="127.0.0.1:0", security=Security.temporary(),
-    )  # fmt: skip
+    cluster = _local_cluster(workers)
     try:
         yield cluster
     finally:
         cluster.close(timeout=PATIENCE_S)
+
+
+def _local_cluster(workers: int) -> "LocalCluster":
+    """Raises ToolFailed (Trouble.LOST) where Dask gives up its own start, as it does on a machine without a free core."""
+    from distributed import LocalCluster, Security
+
+    for _ in range(_STARTS):
+        with suppress(AssertionError):  # what its event loop raises that has not begun within 10 s
+            return LocalCluster(
+                n_workers=workers, threads_per_worker=1, processes=True, host="127.0.0.1", memory_limit=0,
+                silence_logs=60, dashboard_address="127.0.0.1:0", worker_dashboard_address="127.0.0.1:0",
+                security=Security.temporary(),
+            )  # fmt: skip
+    raise ToolFailed(f"Dask did not start in {_STARTS} tries; is the machine busy?", trouble=Trouble.LOST)
 
 
 def _to(cluster) -> "Client":
