@@ -1,6 +1,7 @@
 """External programs: their log, their end, and nothing left running."""
 
 import sys
+import threading
 import time
 
 import pytest
@@ -49,3 +50,20 @@ def test_a_background_job_ends_with_the_block_that_fails(tmp_path):
     with process.background(lambda: 7) as future:
         pass
     assert future.result() == 7
+
+
+def test_a_background_job_that_only_waits_ends_with_the_block():
+    begun, ended = threading.Event(), threading.Event()
+
+    def wait_for_ever():
+        begun.set()
+        try:
+            while True:
+                process.pause(0.02)
+        finally:
+            ended.set()
+
+    with pytest.raises(KeyError), process.background(wait_for_ever):
+        begun.wait()
+        raise KeyError
+    assert ended.is_set()
