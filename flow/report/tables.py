@@ -36,7 +36,8 @@ def budget(result: dict) -> Table | None:
         margin = None if reported is None or value(limit) is None else limit - reported
         mark = "" if margin is None else "good" if margin >= 0 else "bad"
         share = percent(margin / limit, signed=True) if margin is not None and limit else ""
-        remark = "cycles × period; timing closure not shown" if name == "latency_ns" else ""
+        closed = value(at(result, "chosen", "figures", "wns_ns")) is not None
+        remark = f"cycles × period{'' if closed else '; timing closure not shown'}" if name == "latency_ns" else ""
         rows.append(
             (
                 Cell(label(name)),
