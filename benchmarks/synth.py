@@ -42,7 +42,7 @@ def main() -> None:
     parser.add_argument("--plain", type=int, default=20, help="designs of the plain loop (default %(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir=".") as scratch:
+    with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch).resolve()
         projects = [_project(folder / f"design{i:03}", i) for i in range(options.designs)]
         print(f"{len(projects)} designs written", flush=True)
