@@ -58,6 +58,7 @@ def test_a_tool_that_fails_is_status_4_with_log_and_line(projects, tools, capsys
         (["--memory", "-1"], "--memory '-1'"),
         (["--licences", "0"], "--licences '0': a whole number from 1"),
         (["--at-once", "x"], "--at-once 'x'"),
+        (["--jobs", "pbs"], "--jobs: 'pbs' is no system; known: local, dask, slurm, htcondor"),
         (["--retries", "-1"], "--retries '-1'"),
         (["--import", "nowhere"], "--import: nowhere: no such folder"),
         (["--scheduler", "tcp://127.0.0.1:8786"], "--scheduler"),

@@ -10,14 +10,16 @@ from flow.synth.jobs.settings import JobSettings, System
 def add(command: argparse.ArgumentParser) -> None:
     """Give a sub-command these options."""
     command.add_argument(
-        "--jobs", default=System.LOCAL.value, choices=[system.value for system in System],
+        "--jobs", default=System.LOCAL.value, metavar="|".join(system.value for system in System),
         help="where tools run and populations train: here, on Dask's workers, on Slurm, on HTCondor (default %(default)s)",
     )  # fmt: skip
     command.add_argument(
         "--at-once", metavar="N", help="jobs at the same time (default: as many as there is place for)"
     )
     command.add_argument(
-        "--retries", metavar="N", help="tries more, where a run failed for want of a licence, disk or worker"
+        "--retries",
+        metavar="N",
+        help="tries more, where a run failed for want of a licence, disk or worker, or was killed",
     )
     command.add_argument("--walltime", metavar="T", help="how long a batch job may stay, e.g. 4h")
     command.add_argument(
@@ -36,7 +38,7 @@ def of(options: argparse.Namespace, limits) -> JobSettings:
     from flow import task
 
     return JobSettings(
-        System(options.jobs),
+        System.named(options.jobs),
         task.count("--at-once", options.at_once, limits.at_once),
         _retries(options.retries, limits.retries),
         scheduler=options.scheduler,
