@@ -69,6 +69,8 @@ def _parser() -> argparse.ArgumentParser:
         step.set_defaults(command=_run, upto=name)
         if name != "data":
             _job_options(step)
+        if name == "search":
+            _search_options(step)
         if name == "data":
             step.add_argument(
                 "--generate", action="store_true", help="make the task's jets with Pythia first (extra 'generate')"
@@ -81,6 +83,8 @@ def _parser() -> argparse.ArgumentParser:
                 "--seed", type=int, default=1, metavar="S", help="seed of the jets to make (default %(default)s)"
             )
             step.set_defaults(command=_data)
+    _space_command(commands)
+    _compare_command(commands)
     _synth_command(commands)
     tools = commands.add_parser(
         "tools",
@@ -126,6 +130,47 @@ def _task_command(commands, name: str, sentence: str) -> argparse.ArgumentParser
     command.add_argument("--out", type=Path, help="where results go (default hls_projects/<task>)")
     command.add_argument("--json", action="store_true", help="print JSON for programs")
     return command
+
+
+def _search_options(command) -> None:
+    command.add_argument(
+        "--strategy", metavar="NAME", help="who proposes; `flow strategies` lists them (default: the task's)"
+    )
+    command.add_argument("--trials", metavar="N", help="designs to train in the round (default: the task's)")
+    command.add_argument("--minutes", metavar="M", help="begin no further batch after so many minutes")
+    command.add_argument("--seed", metavar="S", help="seed of proposals and training (default: the task's)")
+
+
+def _space_command(commands) -> None:
+    space = commands.add_parser(
+        "space",
+        help="show what there is to choose, and how many designs that makes",
+        description="Show the parameters of a task's space with their choices, what shares a choice, what is forbidden,"
+        " and how many designs there are. Nothing is trained.",
+        allow_abbrev=False,
+    )
+    space.add_argument("task", type=Path, metavar="TASK", help="a task's folder, e.g. models/jet_tagger")
+    space.add_argument("--json", action="store_true", help="print JSON for programs")
+    space.set_defaults(command=_space)
+
+
+def _compare_command(commands) -> None:
+    compare = commands.add_parser(
+        "compare",
+        help="compare strategies on a task at equal budget",
+        description="Search a task with several strategies and seeds at equal budget, and compare their fronts:"
+        " hypervolume with error bars, and a plot.",
+        allow_abbrev=False,
+    )
+    compare.add_argument("task", type=Path, metavar="TASK", help="a task's folder, e.g. models/jet_tagger")
+    compare.add_argument(
+        "--strategies", metavar="A,B,...", help="strategies to compare (default: all; random is the line to beat)"
+    )
+    compare.add_argument("--seeds", metavar="S,S,...", default="1,2,3", help="seeds (default %(default)s)")
+    compare.add_argument("--trials", metavar="N", help="designs to train by each (default: the task's search.trials)")
+    compare.add_argument("--out", type=Path, help="where results go (default hls_projects/<task>)")
+    compare.add_argument("--json", action="store_true", help="print JSON for programs")
+    compare.set_defaults(command=_compare)
 
 
 def _synth_command(commands) -> None:
@@ -305,13 +350,43 @@ def _run(options) -> int:
         return _left(options)
     summary = run_loop(
         options.task, options.out, Upto(options.upto), jobs=_jobs(options), again=getattr(options, "again", False),
-        limits=getattr(options, "limits", None),
+        limits=getattr(options, "limits", None), **_searching(options),
     )  # fmt: skip
     if options.json:
         print(json.dumps(finished(summary)))
     else:
         show(summary, options.upto)
     return 0
+
+
+def _searching(options) -> dict:
+    """What the command line says of the search, before the task does."""
+    if not hasattr(options, "strategy"):
+        return {}
+    from flow.search import strategy
+    from flow.task import count, positive, whole
+
+    found = {
+        "strategy": options.strategy,
+        "trials": count("--trials", options.trials, None),
+        "seed": whole("--seed", options.seed),
+    }
+    if options.strategy is not None:
+        strategy(options.strategy, "--strategy")
+    said = {name: value for name, value in found.items() if value is not None}
+    return {"searching": said, "minutes": positive("--minutes", options.minutes)}
+
+
+def _space(options) -> int:
+    from flow.loop import space_table
+
+    return space_table.show(options.task, options.json)
+
+
+def _compare(options) -> int:
+    from flow.compare import command
+
+    return command.run(options)
 
 
 def _jobs(options):

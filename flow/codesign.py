@@ -14,13 +14,15 @@ from pathlib import Path
 
 from flow.errors import BadInput, BudgetMissed
 from flow.loop import finish, pricing
+from flow.loop.batches import record, search, storage_place
 from flow.loop.build import check_tools, convert_all, synthesise_all, trace_all
 from flow.loop.context import Context
 from flow.loop.prepare import Ground, baseline_designs, lay_ground, read_data, train_baselines
-from flow.loop.rounds import convert, feed_back, search, shortlist
+from flow.loop.rounds import convert, feed_back, shortlist
 from flow.loop.state import State
 from flow.process import background
-from flow.store import digest_of, locked, write_json
+from flow.store import digest_of, locked, turn, write_json
+from flow.study import check
 from flow.synth.jobs import require
 from flow.synth.jobs.settings import JobSettings
 from flow.train.designs import figures_of
@@ -47,17 +49,20 @@ def run(
     jobs: JobSettings = JobSettings(),
     again: bool = False,
     limits: Mapping[str, object] | None = None,
+    searching: Mapping[str, object] | None = None,
+    minutes: float | None = None,
 ) -> dict:
     """Run the loop of a task up to a step; returns the summary as far as it has come ({} before training).
 
     Raises BadInput for whatever is wrong with the task, before work starts; BudgetMissed at the end where
     no report shows a design inside the budget; Mismatch, ToolFailed and Storage as they occur.
     """
-    context = Context.of(folder, out, quiet, jobs, again, limits)
+    context = Context.of(folder, out, quiet, jobs, again, limits, searching, minutes)
+    check(storage_place(context))
     require(jobs)
     if upto in (Upto.CONVERT, Upto.SYNTH, Upto.REPORT):
         check_tools(context)
-    with locked(context.out):
+    with locked(context.out, shared=upto is Upto.SEARCH):
         return _loop(context, upto)
 
 
@@ -65,9 +70,10 @@ def _loop(context: Context, upto: Upto) -> dict:
     if upto is Upto.DATA:
         read_data(context)
         return {}
-    ground = lay_ground(context)
-    state = State(pricing.start(context))
-    state = replace(state, baselines=_trace_baselines(context, ground, state))
+    with turn(context.out, "ground"):
+        ground = lay_ground(context)
+        state = State(pricing.start(context))
+        state = replace(state, baselines=_trace_baselines(context, ground, state))
     if upto is Upto.TRAIN:
         return _save(context, ground, state)
     if upto in (Upto.SEARCH, Upto.CONVERT):
@@ -98,6 +104,7 @@ def _rounds(context: Context, ground: Ground, state: State, upto: Upto, baseline
         if number == 1:
             state = replace(state, baselines=baselines())
         state = feed_back(context, ground, state, number, verified)
+        record(context, ground, state)
         summary = _save(context, ground, state)
         context.store.step("round", marker, lambda: ({"round": number}, {}))
         if upto is Upto.SYNTH and not done:
@@ -127,7 +134,7 @@ def _end(context: Context, ground: Ground, state: State) -> dict:
 
 def _settled(context: Context, state: State) -> bool:
     """True where the best reported design inside the budget has not improved for `search.patience` rounds."""
-    patience, metric = context.task.search.patience, context.task.objective.maximize
+    patience, metric = context.task.search.patience, context.task.objective.metric
     if patience is None or len(state.rounds) <= patience:
         return False
     bests = []
@@ -158,9 +165,9 @@ def _marker(context: Context, ground: Ground, state: State, number: int) -> dict
         "trials": [trial.design.digest for trial in state.trials],
         "float": ground.floating.key,
         "settings": [
-            part.model_dump(mode="json")
-            for part in (task.budget, task.objective, task.search, task.target, task.firmware)
+            part.model_dump(mode="json") for part in (task.budget, task.objective, task.target, task.firmware)
         ],
+        "search": task.search.model_dump(mode="json", exclude={"storage", "parallel"}),
         "ebops_limit": task.synth.ebops_limit,
     }
 
@@ -169,6 +176,11 @@ def _save(context: Context, ground: Ground, state: State, best=None, test=None, 
     """Write the summary and the page, unless a finished run has nothing new to say."""
     best = best or finish.chosen(context, state)
     summary = finish.summary(context, ground, state, best, test) | {"finished": finished}
+    with turn(context.out, "page"):
+        return _write(context, summary, finished)
+
+
+def _write(context: Context, summary: dict, finished: bool) -> dict:
     told = {key: value for key, value in summary.items() if key not in ("seconds", "commit", "folder", "commands")}
     path = context.out / RESULT
     old = read_result(context.out) or {}

@@ -199,8 +199,25 @@ def write_json(path: Path, value: Any) -> None:
 
 
 @contextmanager
-def locked(folder: Path):
-    """Hold a task's folder: a second run on it is told so instead of mixing in. Freed when the process ends, however."""
+def turn(folder: Path, name: str):
+    """Wait until no other process is at `name` in a folder, and keep others waiting until the block ends."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        stream = (folder / f"{name}.lock").open("a")
+    except OSError as error:
+        raise Storage(f"{folder}: results can't be written there ({error.strerror})") from None
+    with stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def locked(folder: Path, shared: bool = False):
+    """Hold a task's folder: a second run on it is told so instead of mixing in. Freed when the process ends, however.
+
+    With `shared`, others that share may work on it at the same time; what a killed run left half done is then swept only
+    by one that comes alone.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         stream = (folder / "lock").open("a+")
@@ -208,7 +225,7 @@ def locked(folder: Path):
         raise Storage(f"{folder}: results can't be written there ({error.strerror})") from None
     with stream:
         try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(stream, shared)
         except OSError as error:
             if error.errno not in (errno.EAGAIN, errno.EACCES):
                 raise
@@ -216,11 +233,24 @@ def locked(folder: Path):
             raise FlowError(
                 f"{folder}: another run (process {stream.read().strip() or 'unknown'}) works on it"
             ) from None
-        stream.truncate(0)
-        stream.write(str(os.getpid()))
-        stream.flush()
-        _sweep(folder)
         yield
+
+
+def _lock(stream, shared: bool) -> None:
+    """Lock a task's folder by its open lock file; sweep it, unless others share it already."""
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if not shared or error.errno not in (errno.EAGAIN, errno.EACCES):
+            raise
+        fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return
+    stream.truncate(0)
+    stream.write(str(os.getpid()))
+    stream.flush()
+    _sweep(Path(stream.name).parent)
+    if shared:
+        fcntl.flock(stream, fcntl.LOCK_SH)
 
 
 def _sweep(folder: Path) -> None:

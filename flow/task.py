@@ -13,7 +13,16 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from flow.errors import BadInput
 from flow.firmware import settings
@@ -82,6 +91,24 @@ def count(option: str, text: str | None, default: int | None) -> int | None:
     if not re.fullmatch(r"[1-9][0-9]{0,8}", text):
         raise BadInput(f"{option} {text!r}: a whole number from 1 is needed")
     return int(text)
+
+
+def whole(option: str, text: str | None) -> int | None:
+    """A whole number from 0 that an option of the command line says."""
+    if text is not None and not re.fullmatch(r"[0-9]{1,9}", text):
+        raise BadInput(f"{option} {text!r}: a whole number from 0 is needed")
+    return None if text is None else int(text)
+
+
+def positive(option: str, text: str | None) -> float | None:
+    """A number above 0 that an option of the command line says."""
+    try:
+        value = None if text is None else float(text)
+    except ValueError:
+        value = 0.0
+    if value is not None and not 0 < value < math.inf:
+        raise BadInput(f"{option} {text!r}: a number above 0 is needed")
+    return value
 
 
 Nanoseconds = Annotated[float, BeforeValidator(_quantity("ns")), Field(gt=0, allow_inf_nan=False)]
@@ -221,15 +248,74 @@ class Budget(_Part):
         return {name: float(limit) for name, limit in named.items() if limit is not None}
 
 
-class Objective(_Part):
-    """What the search is for."""
+def _texts(value):
+    """A validator: one choice, or several, as text."""
+    several = value if isinstance(value, (list, tuple)) else (value,)
+    return tuple(f"{item:g}" if isinstance(item, float) else str(item) for item in several)
 
-    maximize: Literal["accuracy", "mean_auc", "signal_efficiency"] = Field(
-        "accuracy", description="The physics metric to maximise, on the validation sample."
+
+def _names(value):
+    """A validator: one name, or several."""
+    return (value,) if isinstance(value, str) else value
+
+
+def _known_figures(names: tuple[str, ...]) -> tuple[str, ...]:
+    """A validator: figures that the search knows of every trained design, each once."""
+    for name in names:
+        if name not in (*PHYSICS, *SCORES, *PRICED):
+            raise ValueError(f"{name!r} is no figure of a trial; known: {', '.join((*PHYSICS, *SCORES, *PRICED))}")
+    if not names or len(set(names)) < len(names):
+        raise ValueError("at least one figure is needed, and none twice")
+    return names
+
+
+PHYSICS = ("accuracy", "mean_auc", "signal_efficiency", "background_efficiency")  # measured on the validation sample
+SCORES = ("forgiving_score",)  # made of the metric and a price
+PRICED = ("lut", "ff", "dsp", "bram_18k", "latency_cycles", "latency_ns", "bits", "ebops", "macs", "bops", "energy")
+Figures = Annotated[tuple[str, ...], BeforeValidator(_names), AfterValidator(_known_figures)]
+
+
+class Forgiving(_Part):
+    """AutoQKeras' forgiving factor: what makes a smaller design's metric count for more."""
+
+    goal: Literal["bits", "energy"] = Field("energy", description="The price that counts.")
+    delta_p: float = Field(8.0, ge=0, le=100, description="Gain (%) of the metric for a price lower by `rate`.")
+    delta_n: float = Field(8.0, ge=0, le=100, description="Loss (%) of the metric for a price higher by `rate`.")
+    rate: float = Field(2.0, gt=1, allow_inf_nan=False, description="The factor in price that delta stands for.")
+    stress: float = Field(1.0, gt=0, le=100, description="Factor on the reference price; below 1 asks for less.")
+    reference: Literal["float", "uniform 8 bits"] = Field(
+        "uniform 8 bits", description="The network whose price the reference is; float counts 32 bits a value."
     )
-    minimize: Literal["lut", "ebops", "bits", "energy"] = Field(
-        "lut", description="The cost on the front's other axis."
-    )
+
+
+class Objective(_Part):
+    """What the search is for: the first metric decides which designs are built, the first cost is the front's axis."""
+
+    maximize: Figures = Field(("accuracy",), description="Figures to maximise: one name, or a list.")
+    minimize: Figures = Field(("lut",), description="Figures to minimise: one name, or a list.")
+    forgiving: Forgiving = Field(Forgiving(), description="How forgiving_score is made.")
+
+    @model_validator(mode="after")
+    def _ways(self):
+        for name in (*PHYSICS[:3], *SCORES):
+            if name in self.minimize:
+                raise ValueError(f"minimize: {name} is better when it is larger")
+        for name in (*PHYSICS[3:], *PRICED):
+            if name in self.maximize:
+                raise ValueError(f"maximize: {name} is better when it is smaller")
+        if not set(self.minimize) & set(PRICED):
+            raise ValueError(f"minimize: a cost is needed: one of {', '.join(PRICED)}")
+        return self
+
+    @property
+    def metric(self) -> str:
+        """The physics metric that decides between designs."""
+        return next((name for name in self.maximize if name in PHYSICS), "accuracy")
+
+    @property
+    def cost(self) -> str:
+        """The cost on the front's axis."""
+        return next(name for name in self.minimize if name in PRICED)
 
 
 class Train(_Part):
@@ -272,6 +358,9 @@ class Train(_Part):
     fold_batchnorm: bool = Field(True, description="Fold a batch normalization into the layer in front of it.")
 
 
+Factor = Annotated[float, Field(gt=0, le=8)]
+
+
 class LayerSpace(_Part):
     """Choices of one layer; a key left out takes the choices of `space`."""
 
@@ -279,6 +368,8 @@ class LayerSpace(_Part):
     bias: tuple[str, ...] | None = Field(None, description="Bias formats.")
     activation: tuple[str, ...] | None = Field(None, description="Formats of its activation, whatever its function.")
     keep: tuple[Annotated[float, Field(gt=0, le=1)], ...] | None = Field(None, description="Fractions of weights kept.")
+    width: tuple[Factor, ...] | None = Field(None, description="Factors on its units or filters.")
+    reuse: tuple[Positive, ...] | None = Field(None, description="Reuse factors.")
 
 
 class Space(_Part):
@@ -309,7 +400,28 @@ class Space(_Part):
     keep: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
         (0.2, 0.3, 0.45, 0.65, 1.0), description="Fractions of a kernel's weights that pruning leaves."
     )
+    width: tuple[Factor, ...] = Field(
+        (1.0,), description="Factors on the units of dense layers and the filters of convolutions."
+    )
+    width_by: Literal["layer", "block", "none"] = Field(
+        "layer",
+        description="'layer': every layer has a width factor of its own; 'block': one for each of `blocks`; 'none': none.",
+    )
+    reuse: tuple[Positive, ...] = Field(
+        (), description="Reuse factors of the layers to choose from; empty = the task's `firmware` says them."
+    )
     layers: dict[str, LayerSpace] = Field({}, description="Choices of single layers, by name.")
+    blocks: dict[str, tuple[str, ...]] = Field(
+        {}, description="Layers that are searched together, by a name of yours; left out = every layer for itself."
+    )
+    groups: dict[str, tuple[str, ...]] = Field(
+        {},
+        description="What shares one choice, by a name of yours: layers (fc1, fc2: all their choices), or parameters"
+        " (fc1.kernel, fc2.kernel).",
+    )
+    forbidden: tuple[dict[str, Annotated[tuple[str, ...], BeforeValidator(_texts)]], ...] = Field(
+        (), description="Combinations that no design may have: parameter and the choice, or the choices."
+    )
 
 
 class Search(_Part):
@@ -323,6 +435,19 @@ class Search(_Part):
         None, description="Stop when the chosen design has not improved for so many rounds."
     )
     seed: int = Field(1, ge=0, description="Seed of proposals and training.")
+    parallel: Positive = Field(
+        1,
+        description="Batches in flight: a batch is proposed without waiting for the `parallel` - 1 before it, so that as"
+        " many `flow search` at once have work.",
+    )
+    storage: str = Field(
+        "",
+        description="Optuna's storage of the study: empty = study.db (SQLite) with the results; sqlite:///FILE,"
+        " postgresql://..., mysql://..., or journal:FILE.",
+    )
+    options: dict[str, dict[str, str | float | int | bool | list[str]]] = Field(
+        {}, description="Settings of strategies, by strategy; `flow strategies` lists them."
+    )
 
 
 class Synth(_Part):

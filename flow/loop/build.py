@@ -25,7 +25,8 @@ from flow.synth.jobs.run import run as run_jobs
 from flow.synth.jobs.watch import Watch
 from flow.synth.outcome import Outcome
 from flow.synth.report import Report
-from flow.train.designs import member_weights
+from flow.train.designs import member_network
+from flow.width import narrowed_topology
 
 RTL_VECTORS = 4000  # vectors for the simulated Verilog: corners, test events, random words
 RANDOM_VECTORS = 1000
@@ -95,8 +96,8 @@ def model_of(ground: Ground, item: Built):
     from flow.train import qkeras_model
 
     step = Step(Path(item.step), "", {})
-    weights = member_weights(ground.topology, step.arrays, item.member)
-    return qkeras_model.build(ground.topology, item.design, ground.scaling, weights)
+    topology, weights = member_network(ground.topology, step.arrays, item.member)
+    return qkeras_model.build(topology, item.design, ground.scaling, weights)
 
 
 def project_folder(context: Context, item: Built) -> Path:
@@ -136,7 +137,7 @@ def build_project(context: Context, ground: Ground, item: Built) -> Path:
             model,
             item.design,
             ground.scaling,
-            ground.topology,
+            narrowed_topology(ground.topology, item.design),
             context.name,
             context.target,
             context.out,
@@ -167,8 +168,8 @@ def _traced(context: Context, ground: Ground, design: Design, step: Step, member
         from flow.train import qkeras_model
 
         with context.stage("tracing", design.digest):
-            weights = member_weights(ground.topology, step.arrays, member)
-            model = qkeras_model.build(ground.topology, design, ground.scaling, weights)
+            topology, weights = member_network(ground.topology, step.arrays, member)
+            model = qkeras_model.build(topology, design, ground.scaling, weights)
             traced = rtl.trace(model, ground.scaling.word, context.target)
             summary = rtl.summarise(traced, context.target, model)
             return {"latency_cycles": summary.latency_cycles, "counts": summary.counts}, {}
@@ -212,7 +213,8 @@ def _reported(context: Context, ground: Ground, item: Built) -> Built | None:
 
     The cache goes before the run's own step: a report may have been brought again, or is read in another way now.
     """
-    size, limit = ebops(ground.topology, item.design), context.task.synth.ebops_limit
+    size = ebops(narrowed_topology(ground.topology, item.design), item.design)
+    limit = context.task.synth.ebops_limit
     if size > limit:
         return replace(item, failed=f"{size:.0f} EBOPs are more than synth.ebops_limit = {limit}: not synthesised")
     job = context.job(project_folder(context, item), again=context.again)

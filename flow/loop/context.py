@@ -37,6 +37,7 @@ class Context:
     quiet: bool = False
     jobs: JobSettings = JobSettings()
     again: bool = False  # whether tools run also where they failed before in a way that no second try mends
+    until_s: float | None = None  # when, on the clock of time.monotonic, no further batch is begun
     _seconds: dict[str, float] = field(default_factory=dict)
 
     @staticmethod
@@ -47,16 +48,25 @@ class Context:
         jobs: JobSettings = JobSettings(),
         again: bool = False,
         limits: Mapping[str, object] | None = None,
+        searching: Mapping[str, object] | None = None,
+        minutes: float | None = None,
     ) -> "Context":
-        """Reads and checks the task; raises BadInput before any work. `limits` go before those of the task's `synth`."""
+        """Reads and checks the task; raises BadInput before any work. `limits` go before those of the task's `synth`,
+        `searching` before those of its `search`; after `minutes` no further batch of trials is begun."""
         read = task.read(folder)
-        read = read.model_copy(update={"synth": read.synth.model_copy(update=dict(limits or {}))})
+        read = read.model_copy(
+            update={
+                "synth": read.synth.model_copy(update=dict(limits or {})),
+                "search": read.search.model_copy(update=dict(searching or {})),
+            }
+        )
+        until = None if minutes is None else time.monotonic() + 60.0 * minutes
         try:
             parts.find(read.target.part)
         except BadInput as error:
             raise BadInput(f"{folder / 'task.yaml'}: target.part: {error}") from None
         _check_tool(read, folder / "task.yaml")
-        return Context(read, folder, out or Path("hls_projects") / folder.resolve().name, quiet, jobs, again)
+        return Context(read, folder, out or Path("hls_projects") / folder.resolve().name, quiet, jobs, again, until)
 
     @property
     def name(self) -> str:
@@ -108,6 +118,10 @@ class Context:
             limits.licences.get(tool.name),
             again,
         )
+
+    @property
+    def time_is_over(self) -> bool:
+        return self.until_s is not None and time.monotonic() >= self.until_s
 
     def say(self, text: str) -> None:
         """A line for people, on standard error."""

@@ -27,6 +27,7 @@ class Training:
     schedule: Schedule
     teacher: Mapping[str, np.ndarray] | None
     population: int
+    wide: Topology | None = None
 
 
 def train(job: Training) -> tuple[dict, dict[str, np.ndarray]]:
@@ -43,4 +44,5 @@ def train(job: Training) -> tuple[dict, dict[str, np.ndarray]]:
         job.schedule,
         teacher=job.teacher,
         population=job.population,
+        wide=job.wide,
     )

@@ -8,10 +8,11 @@ import numpy as np
 from flow.cost import COSTS, power
 from flow.estimate.knowledge import power_model
 from flow.loop import pricing
+from flow.loop.batches import now
 from flow.loop.build import model_of, project_folder
 from flow.loop.context import Context
 from flow.loop.prepare import RANGE_EVENTS, Ground
-from flow.loop.rounds import now, winners
+from flow.loop.rounds import winners
 from flow.loop.state import Built, Round, State, prediction_error
 from flow.metrics import Figure
 from flow.store import Step, commit, versions
@@ -24,7 +25,7 @@ ROC_POINTS = 200
 
 def chosen(context: Context, state: State) -> Built | None:
     """The built design with the best metric that a report shows inside the budget; ties go to fewer LUTs."""
-    metric, clock = context.task.objective.maximize, context.task.target.clock_ns
+    metric, clock = context.task.objective.metric, context.task.target.clock_ns
     found = winners(context, state)
     return max(found, key=lambda b: (b.physics[metric].value, -b.reported(clock)["lut"].value), default=None)
 
@@ -73,14 +74,14 @@ def summary(context: Context, ground: Ground, state: State, best: Built | None, 
     """Everything about the run, as the page and `flow status` show it."""
     task = context.task
     test = test or {"figures": {}, "roc": {}}
-    metric, limits, clock = task.objective.maximize, context.limits, task.target.clock_ns
+    metric, limits, clock = task.objective.metric, context.limits, task.target.clock_ns
     events = ground.data.result["events"]
     return {
         "task": context.name,
         "stand_in": bool(ground.data.result["provenance"].get("stand_in", False)),
         "folder": str(context.out),
         "metric": metric,
-        "cost": task.objective.minimize,
+        "cost": task.objective.cost,
         "operating_point": task.operating_point.model_dump(mode="json"),
         "target": task.target.model_dump(mode="json")
         | {
@@ -157,7 +158,7 @@ def _json(figures: Mapping[str, Figure]) -> dict:
 
 
 def _round(context: Context, done: Round) -> dict:
-    limits, clock, metric = context.limits, context.task.target.clock_ns, context.task.objective.maximize
+    limits, clock, metric = context.limits, context.task.target.clock_ns, context.task.objective.metric
     before = pricing.coefficients(context, done.before)
     errors = prediction_error(done.built, "model", clock)
     traced = prediction_error(done.built, "traced", clock)
@@ -208,7 +209,7 @@ def _counts(context: Context, state: State) -> dict[str, int]:
 
 def _points(context: Context, ground: Ground, state: State) -> list[dict]:
     task = context.task
-    metric, clock = task.objective.maximize, task.target.clock_ns
+    metric, clock = task.objective.metric, task.target.clock_ns
     built = {item.design.digest: item for item in state.built}
     costs = now(context, ground, replace_without_reports(state))
     rows = []
@@ -238,7 +239,7 @@ def replace_without_reports(state: State) -> State:
 
 def _front(context: Context, state: State) -> list[dict]:
     """The reported designs that none beats in both metric and LUT."""
-    metric, clock = context.task.objective.maximize, context.task.target.clock_ns
+    metric, clock = context.task.objective.metric, context.task.target.clock_ns
     reported = [item for item in state.built if item.report is not None]
     points = [(item.physics[metric].value, item.reported(clock)["lut"].value) for item in reported]
     return [
@@ -287,14 +288,14 @@ def _power(context: Context, reported: Mapping[str, Figure]) -> dict[str, Figure
 
 def _ranges(context: Context, ground: Ground, item: Built) -> list[dict]:
     """What values range over in front of each quantizer of a design, on the validation sample."""
-    from flow.train.designs import member_weights
+    from flow.train.designs import member_network
     from flow.train.ranges import ranges
 
     inputs = {"weights": item.step.rsplit("/", 1)[-1], "member": item.member, "events": RANGE_EVENTS}
 
     def compute():
-        weights = member_weights(ground.topology, Step(Path(item.step), "", {}).arrays, item.member)
-        found = ranges(ground.topology, item.design, weights, ground.validation.values[:RANGE_EVENTS])
+        topology, weights = member_network(ground.topology, Step(Path(item.step), "", {}).arrays, item.member)
+        found = ranges(topology, item.design, weights, ground.validation.values[:RANGE_EVENTS])
         return {"ranges": [row.to_json() for row in found]}, {}
 
     return context.store.step("ranges", inputs, compute).result["ranges"]

@@ -1,5 +1,6 @@
 """Before the rounds: events, network, float reference, space, baselines."""
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +15,7 @@ from flow.formats import Format, best_integer, parse
 from flow.loop import pricing
 from flow.loop.context import Context, scaling_of
 from flow.metrics import Figure
+from flow.search.nearest import nearest
 from flow.space import SearchSpace, build_space, check_space, formats, least_design
 from flow.store import Step, file_digest
 from flow.synth import cache
@@ -32,6 +34,7 @@ from flow.train.designs import (
 )
 from flow.train.evaluate import OperatingPoint, Truth
 from flow.train.schedule import Distillation, Halving, Importance, Pruning, Schedule
+from flow.width import widest
 
 BASELINES = {"uniform 6 bits": 6, "uniform 16 bits": 16}
 BASELINE_KINDS = {  # of a uniform design's activations, by function
@@ -91,6 +94,18 @@ class Ground:
         """The float network, as what designs are trained from."""
         return self.floating.key, member_parameters(self.floating.arrays, 0)
 
+    @cached_property
+    def wide(self) -> Topology | None:
+        """The widest network of the space, which holds all its designs; None where no width is to choose."""
+        if self.space is None:
+            return None
+        factors = {
+            target.rpartition(".")[0]: [factor for _, factor in options]
+            for target, options in self.space.choices
+            if target.endswith(".width")
+        }
+        return widest(self.topology, factors) if factors else None
+
     @property
     def float_figures(self) -> dict[str, Figure]:
         return figures_of(self.floating.result["members"][0]["figures"])
@@ -106,7 +121,7 @@ def lay_ground(context: Context) -> Ground:
     topology = read_topology(context)
     check_space(task.space, topology, context.path)
     check_followed(context, topology)
-    _check_least(context, topology)
+    check_budget(context, topology)
     check_firmware(context, topology)
     data = read_data(context)
     classes = task.data.classes
@@ -115,7 +130,7 @@ def lay_ground(context: Context) -> Ground:
         tuple(classes.index(name) for name in task.operating_point.background),
         task.operating_point.background_efficiency,
     )
-    physics = Physics(point, classes, task.objective.maximize)
+    physics = Physics(point, classes, task.objective.metric)
     floating = _train_float(context, topology, data, physics)
     space = _space(context, topology, data, floating)
     return Ground(topology, data, floating, space, physics)
@@ -184,6 +199,7 @@ def train_on(
     settings, point = context.task.train, ground.physics.point
     schedule = _schedule(context, designs, epochs, costs is not None)
     teacher = ground.start if schedule.distillation else RANDOM
+    wide = None if None in designs else ground.wide
     inputs = {
         "data": ground.data.key,
         "topology": ground.topology.to_json(),
@@ -194,15 +210,16 @@ def train_on(
         "starts": [key for key, _ in starts],
         "costs": None if schedule.halving is None else list(costs),
         "teacher": teacher[0],
-    }
+    } | ({} if wide is None else {"wide": wide.to_json()})
 
     def compute():
         prices = [0.0] * len(designs) if costs is None else costs
         begins = [Start(parameters, cost) for (_, parameters), cost in zip(starts, prices, strict=True)]
         with context.stage(f"training {name}"):
             if context.jobs.system is not System.LOCAL:
-                return _train_elsewhere(context, ground, designs, begins, schedule, teacher[1])
-            return train_designs(
+                return _timed(_train_elsewhere, context, ground, designs, begins, schedule, teacher[1], wide)
+            return _timed(
+                train_designs,
                 ground.topology,
                 designs,
                 begins,
@@ -214,19 +231,27 @@ def train_on(
                 teacher[1],
                 settings.population,
                 context.say,
+                wide,
             )
 
     return context.store.step(name.replace(" ", "-"), inputs, compute)
 
 
-def _train_elsewhere(context: Context, ground: Ground, designs, starts, schedule: Schedule, teacher):
+def _timed(train, *arguments):
+    """What a training returns, and how long it took (s)."""
+    begun = time.monotonic()
+    result, arrays = train(*arguments)
+    return result | {"seconds": round(time.monotonic() - begun, 3)}, arrays
+
+
+def _train_elsewhere(context: Context, ground: Ground, designs, starts, schedule: Schedule, teacher, wide):
     """As `train_designs`, on a worker of the job system."""
     from flow.loop.elsewhere import Training, train
 
     population = context.task.train.population
     job = Training(
         ground.topology, tuple(designs), tuple(starts), ground.data.folder.resolve(), ground.physics, schedule, teacher,
-        population,
+        population, wide,
     )  # fmt: skip
     needs = Needs(1, TRAINING_GB, TRAINING_S)
     return call(train, job, settings=context.jobs, folder=folder_of(cache.root()), needs=needs, say=context.say)
@@ -366,21 +391,33 @@ def check_firmware(context: Context, topology: Topology) -> None:
     context.store.step("rehearsal", inputs | {"target": context.target.to_json(), "name": context.name}, compute)
 
 
-def _check_least(context: Context, topology: Topology) -> None:
-    """Raise BudgetMissed where even the least design of the space is predicted far outside the budget.
+def check_budget(context: Context, topology: Topology) -> None:
+    """Raise BudgetMissed where every design of the space is predicted far outside the budget, with the nearest one.
 
     Nothing is said of what the closed form does not price.
     """
+    from flow.loop.problem import Prices
+
     if not pricing.priced(context):
         return
-    least = least_design(context.task.space, topology, context.path)
-    word = parse(context.task.data.word)
-    figures = pricing.predict(context, pricing.start(context), topology, least, word)
-    for name, limit in context.limits.items():
+    space, word = build_space(context.task.space, topology, None, None, context.path), parse(context.task.data.word)
+    model, limits = pricing.start(context), context.limits
+
+    def excess(designs: Sequence[Mapping[str, str]]) -> np.ndarray:
+        prices = Prices(context, model, topology, [space.design(chosen) for chosen in designs], word)
+        over = [prices[name] / limit - 1.0 if limit else prices[name] for name, limit in limits.items()]
+        return np.maximum(over, 0.0).sum(0)
+
+    if not limits:
+        return
+    chosen = nearest(space.parameters, space.allowed, excess)
+    figures = pricing.predict(context, model, topology, space.design(chosen), word)
+    for name, limit in limits.items():
         figure = figures[name]
         if figure.value - 3 * (figure.error or 0.0) > limit:
             key = "latency" if name == "latency_ns" else name
             raise BudgetMissed(
-                f"{context.path}: budget.{key}: {limit:g} {figure.unit} can't be met: the least design of the space needs"
-                f" about {figure.value:.0f} ± {figure.error or 0:.0f} {figure.unit} (model); raise it, or widen the space"
+                f"{context.path}: budget.{key}: {limit:g} {figure.unit} can't be met: the nearest design of the space needs"
+                f" about {figure.value:.0f} ± {figure.error or 0:.0f} {figure.unit} (model):"
+                f" {', '.join(f'{name} {text}' for name, text in chosen.items())}; raise it, or widen the space"
             )

@@ -21,6 +21,7 @@ from flow.loop.context import Context
 from flow.loop.state import Built, CostState
 from flow.metrics import METRICS, Fidelity, Figure, Implementation, figure
 from flow.topology import Topology
+from flow.width import narrowed_topology
 
 
 def start(context: Context) -> CostState:
@@ -29,7 +30,11 @@ def start(context: Context) -> CostState:
 
 
 def predict(context: Context, model: CostState, topology: Topology, design: Design, word: Fixed) -> dict[str, Figure]:
-    """All closed-form figures of a design (fidelity `model`), resources and latency for the tool of the loop."""
+    """All closed-form figures of a design (fidelity `model`), resources and latency for the tool of the loop.
+
+    `topology` is the user's network, here as everywhere in this file; the design's own is priced.
+    """
+    topology = narrowed_topology(topology, design)
     if context.tool.implementation is Implementation.HLS4ML:
         found = _hls(context, model, topology, design)
     else:
@@ -50,6 +55,7 @@ def by_layer(
     context: Context, model: CostState, topology: Topology, design: Design, word: Fixed
 ) -> dict[str, dict[str, float]]:
     """Layer → predicted figures of one design."""
+    topology = narrowed_topology(topology, design)
     if context.tool.implementation is Implementation.HLS4ML:
         network = subject.network(topology, design, context.target)
         return hls.predict_by_layer(model, network, _stage(context))
@@ -73,11 +79,12 @@ def learn(context: Context, topology: Topology, word: Fixed, built: Sequence[Bui
         reported = []
     found = []
     for item in reported:
+        own = narrowed_topology(topology, item.design)
         if context.tool.implementation is Implementation.HLS4ML:
-            of = on_hls(item.report, subject.network(topology, item.design, context.target))
+            of = on_hls(item.report, subject.network(own, item.design, context.target))
         else:
             target = context.task.target
-            of = on_verilog(item.report, topology, item.design, word, dict(item.traced), target.part, target.clock_ns)
+            of = on_verilog(item.report, own, item.design, word, dict(item.traced), target.part, target.clock_ns)
         found.append(observation(item.report, item.design.digest, of))
     return _learned(context, joined(context.known, found))
 

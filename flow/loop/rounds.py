@@ -1,58 +1,33 @@
-"""One round of the loop: propose, train, shortlist, train long, trace, choose, build, verify, synthesise, calibrate."""
+"""One round of the loop, its trials once trained: shortlist, train long, trace, choose, build, verify, synthesise,
+calibrate."""
 
-import math
 from collections.abc import Sequence
-from dataclasses import replace
 
-from flow.design import Design, distance
 from flow.errors import ToolFailed, Trouble
 from flow.loop import pricing
+from flow.loop.batches import origin, predicted
 from flow.loop.build import convert_all, project_folder, synthesise_all, trace_all
 from flow.loop.context import Context
-from flow.loop.prepare import Ground, Origin, train_on
-from flow.loop.state import Built, CostState, Round, State
-from flow.metrics import Figure
-from flow.search import strategy
+from flow.loop.prepare import Ground, train_on
+from flow.loop.state import Built, Round, State
 from flow.search.choose import Candidate, choose, rank
-from flow.store import Step, commit, versions
 from flow.study import State as TrialState
-from flow.study import Trial, mirror, pasts, storage_errors
-from flow.train.designs import figures_of, member_parameters
+from flow.study import Trial
+from flow.train.designs import figures_of
 
 SHORTLIST = 4  # designs that are trained long and traced, for each one that is built
-LADDER = 8  # uniform designs that every strategy's first batch starts from
-
-
-def predicted(context: Context, ground: Ground, model: CostState, design: Design) -> dict[str, Figure]:
-    """All closed-form figures of a design, by the cost model of the moment."""
-    return pricing.predict(context, model, ground.topology, design, ground.scaling.word)
-
-
-def search(context: Context, ground: Ground, state: State, number: int) -> State:
-    """Propose and train the round's trials, batch by batch."""
-    task = context.task
-    total = number * task.search.trials
-    while len(state.trials) < total:
-        size = min(task.train.population, total - len(state.trials))
-        proposed = _propose(context, ground, state, size)
-        if not proposed:
-            context.say(f"[{context.name}] the space has no more designs to propose")
-            break
-        state = replace(state, trials=(*state.trials, *_train(context, ground, state, proposed, number)))
-    _record(context, ground, state)
-    return state
 
 
 def shortlist(context: Context, ground: Ground, state: State, number: int) -> tuple[Built, ...]:
     """Train the round's most promising trials long, and trace them."""
     task = context.task
-    metric = task.objective.maximize
+    metric = task.objective.metric
     tried = {item.design.digest for item in state.built}
     trials = {
         t.design.digest: t for t in state.trials if t.state is TrialState.TRAINED and t.design.digest not in tried
     }
     candidates = [
-        Candidate(digest, trial.figures[metric], predicted(context, ground, state.model, trial.design))
+        Candidate(digest, trial.figures[metric], predicted(context, ground, state, trial.design))
         for digest, trial in trials.items()
     ]
     ranked = rank(candidates, context.limits, _bar(state, metric, context))
@@ -60,7 +35,7 @@ def shortlist(context: Context, ground: Ground, state: State, number: int) -> tu
     if not chosen:
         return ()
     designs = [trial.design for trial in chosen]
-    origins = [_origin(context, ground, state, design) for design in designs]
+    origins = [origin(context, ground, state, trial.design, _heir(trial)) for trial in chosen]
     step = train_on(context, ground, "final", designs, origins, task.train.final_epochs)
     rows = []
     for member, trial in enumerate(chosen):
@@ -73,7 +48,7 @@ def shortlist(context: Context, ground: Ground, state: State, number: int) -> tu
 def convert(context: Context, ground: Ground, state: State, finals: tuple[Built, ...]) -> tuple[Built, ...]:
     """Choose among the finally trained designs, build the chosen ones and verify them."""
     task = context.task
-    metric = task.objective.maximize
+    metric = task.objective.metric
     candidates = [_candidate(item, metric) for item in finals]
     least = min((c.metric.value for c in candidates), default=0.0)
     best = max((b.physics[metric].value for b in winners(context, state)), default=least)
@@ -121,15 +96,9 @@ def winners(context: Context, state: State) -> list[Built]:
     return [item for item in state.built if item.inside(context.limits, clock)]
 
 
-def now(context: Context, ground: Ground, state: State) -> dict[str, dict[str, Figure]]:
-    """Digest → the resource figures that count now: reported ones, or predicted by the model as it is."""
-    clock = context.task.target.clock_ns
-    reported = {item.design.digest: item.reported(clock) for item in state.built}
-    return {
-        trial.design.digest: predicted(context, ground, state.model, trial.design)
-        | reported.get(trial.design.digest, {})
-        for trial in state.trials
-    }
+def _heir(trial: Trial) -> int | None:
+    """Whose weights the long training starts from: the trial's own where they are inherited, and so trained longer."""
+    return None if trial.parent is None else trial.number
 
 
 def _bar(state: State, metric: str, context: Context) -> float:
@@ -138,110 +107,3 @@ def _bar(state: State, metric: str, context: Context) -> float:
     values = [t.figures[metric].value for t in state.trials if t.design.digest in known]
     trained = sorted(t.figures[metric].value for t in state.trials if metric in t.figures)
     return max(values, default=trained[len(trained) // 2] if trained else 0.0)
-
-
-def _propose(context: Context, ground: Ground, state: State, size: int) -> list[dict[str, str]]:
-    task = context.task
-    parameters = ground.space.parameters
-    past = pasts(
-        state.trials, task.objective.maximize, task.objective.minimize, context.limits, now(context, ground, state)
-    )
-    first = ground.space.ladder(min(LADDER, size)) if not state.trials else []
-    inputs = {
-        "strategy": task.search.strategy,
-        "seed": task.search.seed,
-        "batch": len(state.trials),
-        "size": size,
-        "parameters": {name: list(options) for name, options in parameters.items()},
-        "past": [[dict(p.chosen), p.metric, p.cost, dict(p.excess)] for p in past],
-        "first": first,
-    }
-
-    def compute():
-        with context.stage("proposing designs"):
-            seen = {tuple(sorted(chosen.items())) for chosen in first}
-            # Seeded anew for each batch, so that a resumed search proposes what an undisturbed one would.
-            seed = task.search.seed * 1_000_003 + len(state.trials)
-            rest = (
-                strategy(task.search.strategy)(parameters, past, size - len(first), seed) if size > len(first) else []
-            )
-            return {"proposed": first + [c for c in rest if tuple(sorted(c.items())) not in seen]}, {}
-
-    return context.store.step("proposals", inputs, compute).result["proposed"]
-
-
-def _train(context: Context, ground: Ground, state: State, proposed: Sequence[dict], number: int) -> list[Trial]:
-    designs = [ground.space.design(chosen) for chosen in proposed]
-    expected = [predicted(context, ground, state.model, design) for design in designs]
-    origins = [_origin(context, ground, state, design) for design in designs]
-    costs = [figures[context.task.objective.minimize].value for figures in expected]
-    step = train_on(context, ground, "trials", designs, origins, context.task.train.epochs, costs)
-    found = []
-    for member, (chosen, design, figures) in enumerate(zip(proposed, designs, expected)):
-        row = step.result["members"][member]
-        found.append(
-            Trial(
-                len(state.trials) + member,
-                number,
-                chosen,
-                design,
-                TrialState.FAILED if row["failed"] else TrialState.TRAINED,
-                figures | figures_of(row["figures"]),
-                step.folder.name,
-                member,
-                _reason(row),
-                len(row["losses"]),
-            )
-        )
-    return found
-
-
-def _reason(row: dict) -> str:
-    """Why a member was not trained to the end; empty where it was."""
-    if row["failed"]:
-        return f"the loss or the weights were no numbers any more in epoch {row['failed']}"
-    return (
-        f"cut after epoch {row['cut']}: another design is better beyond the noise and costs no more"
-        if row["cut"]
-        else ""
-    )
-
-
-def _origin(context: Context, ground: Ground, state: State, design: Design) -> Origin:
-    """Where a design's training starts: at the float network, or at the nearest design that was trained."""
-    trained = [t for t in state.trials if t.state is TrialState.TRAINED]
-    if context.task.train.start == "float" or not trained:
-        return ground.start
-    nearest = min(trained, key=lambda trial: (distance(design, trial.design), trial.number))
-    if math.isinf(distance(design, nearest.design)):
-        return ground.start
-    step = Step(context.store.folder / nearest.step, nearest.step, {})
-    return f"{nearest.step}/{nearest.member}", member_parameters(step.arrays, nearest.member)
-
-
-def _record(context: Context, ground: Ground, state: State) -> None:
-    """Bring the Optuna study up to date, if it lacks a trial."""
-    task = context.task
-    run = {
-        "float": ground.floating.key,
-        "space": ground.space.to_json(),
-        "settings": [part.model_dump(mode="json") for part in (task.objective, task.train, task.search, task.budget)],
-    }
-    name = f"{context.name}-{context.store.key('study', run)[:8]}"
-    marker = {"study": name, "trials": [trial.design.digest for trial in state.trials]}
-    study = context.out / "study.db"
-    if study.exists() and context.store.find("recorded", marker) is not None:
-        return
-    notes = {
-        "task": context.name,
-        "strategy": task.search.strategy,
-        "seed": task.search.seed,
-        "epochs": task.train.epochs,
-        "versions": versions(),
-        "commit": commit(),
-    }
-    with storage_errors(study):
-        mirror(
-            study, name, state.trials, ground.space.parameters, task.objective.maximize, task.objective.minimize, notes
-        )
-    context.store.step("recorded", marker, lambda: ({"study": name}, {}))

@@ -1,17 +1,16 @@
 """Strategies: who proposes designs. One file and one line here add one.
 
-A strategy sees parameters, past trials as numbers, how many to propose, and a seed; it knows nothing
-of networks or tools. The same arguments give the same proposals.
+A strategy sees a `Problem` (what there is to choose, what it costs by closed form, how much it hurts), the trials so far
+as numbers, how many to propose, and a seed; it knows nothing of networks or tools. The same arguments give the same
+proposals.
 """
 
 import difflib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 
 from flow.errors import BadInput
 from flow.search import neighbours, nsga2, random, tpe
-from flow.search.history import Past
-
-Propose = Callable[[Mapping[str, tuple[str, ...]], Sequence[Past], int, int], list[dict[str, str]]]
+from flow.search.problem import Past, Problem, Proposal, Propose
 
 STRATEGIES: dict[str, Propose] = {
     "random": random.propose,
@@ -28,3 +27,8 @@ def strategy(name: str, where: str = "search.strategy") -> Propose:
         hint = f"did you mean {guess[0]!r}? " if guess else ""
         raise BadInput(f"{where}: unknown strategy {name!r}; {hint}known: {', '.join(STRATEGIES)}")
     return STRATEGIES[name]
+
+
+def propose(name: str, problem: Problem, past: Sequence[Past], n: int, seed: int) -> list[Proposal]:
+    """Up to `n` proposals of the strategy of a name, with its own settings; fewer where the space has run out."""
+    return strategy(name)(problem.of(name), past, n, seed)

@@ -1,13 +1,14 @@
 """NSGA-II (Deb et al., IEEE TEC 6 (2002) 182) with constraint domination, by Optuna."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from flow.search.history import Past, ask
+from flow.search.asking import ask
+from flow.search.problem import Past, Problem, Proposal
 
 
-def propose(parameters: Mapping[str, tuple[str, ...]], past: Sequence[Past], n: int, seed: int) -> list[dict[str, str]]:
+def propose(problem: Problem, past: Sequence[Past], n: int, seed: int) -> list[Proposal]:
     """Children of the best trials so far: uniform crossover, then mutation of about one parameter."""
     import optuna
 
     sampler = optuna.samplers.NSGAIISampler(seed=seed, population_size=min(32, max(2, len(past))))
-    return ask(sampler, parameters, past, n)
+    return ask(sampler, problem, past, n)

@@ -1,12 +1,13 @@
 """Random search: every unseen design is as likely as any other. The line that others must beat."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from flow.search.history import Past, ask
+from flow.search.asking import ask
+from flow.search.problem import Past, Problem, Proposal
 
 
-def propose(parameters: Mapping[str, tuple[str, ...]], past: Sequence[Past], n: int, seed: int) -> list[dict[str, str]]:
+def propose(problem: Problem, past: Sequence[Past], n: int, seed: int) -> list[Proposal]:
     """Uniform and independent draws; the past matters only in that nothing is proposed twice."""
     import optuna
 
-    return ask(optuna.samplers.RandomSampler(seed=seed), parameters, past, n)
+    return ask(optuna.samplers.RandomSampler(seed=seed), problem, past, n)

@@ -14,6 +14,7 @@ from flow.loop import build
 from flow.metrics import Fidelity, figure
 from flow.search import STRATEGIES
 from flow.search.choose import Candidate, choose
+from flow.search.problem import Objective, Problem
 from flow.space import build_space
 from flow.study import State, Trial, pasts
 from flow.task import Space
@@ -38,7 +39,15 @@ def make_space():
 
 
 SPACE = make_space()
-DESIGNS = [(chosen, SPACE.design(chosen)) for chosen in STRATEGIES["random"](SPACE.parameters, [], 64, 3)]
+OBJECTIVES = (Objective("accuracy", True), Objective("lut", False))
+
+
+def problem(limits) -> Problem:
+    """What the samplers see of the space; they ask for no price."""
+    return Problem(SPACE.parameters, OBJECTIVES, limits, prices=None, by_layer=None, knowledge=None)
+
+
+DESIGNS = [(p.chosen, SPACE.design(p.chosen)) for p in STRATEGIES["random"](problem({}), [], 64, 3)]
 
 
 def uniform(kernel: str, keep: str = "0.3"):
@@ -108,7 +117,8 @@ def proposals(strategy: str, of: cost.CostModel, n: int = 64) -> list[dict[str, 
         metric = figure("accuracy", accuracy(design), Fidelity.MEASURED, error=0.003)
         trials.append(Trial(number, 1, chosen, design, State.TRAINED, {"accuracy": metric}))
         costs[design.digest] = {"lut": lut(of, design)}
-    return STRATEGIES[strategy](SPACE.parameters, pasts(trials, "accuracy", "lut", limit, costs), n, 1)
+    found = STRATEGIES[strategy](problem(limit), pasts(trials, OBJECTIVES, limit, costs), n, 1)
+    return [dict(proposal.chosen) for proposal in found]
 
 
 def share(proposed: list[dict[str, str]]) -> float:

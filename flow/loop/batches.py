@@ -1,0 +1,343 @@
+"""The trials of a round: proposed and trained batch by batch, by one process or by several at once.
+
+Which designs a batch holds follows from the trials before it alone, so several processes that share the folder agree
+on every batch without a word, and each takes one that nobody trains. `search.parallel` batches are in flight: a batch is
+proposed without waiting for the `parallel` - 1 before it, whatever the number of processes is.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from flow.cost.forgiving import Forgiving, Reference, forgiving_score, reference_price
+from flow.design import Design, distance
+from flow.loop import pricing
+from flow.loop.context import Context
+from flow.loop.prepare import Ground, Origin, train_on
+from flow.loop.problem import objectives, problem
+from flow.loop.state import State
+from flow.metrics import Fidelity, Figure, figure
+from flow.search import propose
+from flow.search.problem import Knowledge, Past, Problem, Proposal, key_of
+from flow.sensitivity.knowledge import Sensitivity
+from flow.store import Step, commit, versions
+from flow.study import State as TrialState
+from flow.study.claims import is_claimed
+from flow.study import Study, Trial, claim_batch, pasts, storage_of
+from flow.train.designs import figures_of, member_parameters
+from flow.train.schedule import Importance
+
+LADDER = 8  # uniform designs that every strategy's first batch starts from
+UNIFORM = "ladder"  # who proposed them
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Proposals that train together; `first` is the number of the first one's trial."""
+
+    first: int
+    proposals: tuple[Proposal, ...]
+    key: str
+
+
+def search(context: Context, ground: Ground, state: State, number: int) -> State:
+    """Propose and train the round's trials, batch by batch."""
+    study = study_of(context, ground)
+    total = number * context.task.search.trials
+    while len(state.trials) < total and not context.time_is_over:
+        window = _window(context, ground, state, number, total)
+        if not window:
+            context.say(f"[{context.name}] the space has no more designs to propose")
+            break
+        for batch in window[1:]:  # those behind the first are for this process only where nobody else is at them
+            _take(context, ground, state, number, batch, study, wait=False)
+        state = replace(state, trials=(*state.trials, *_take(context, ground, state, number, window[0], study)))
+    if context.time_is_over and len(state.trials) < total:
+        context.say(
+            f"[{context.name}] the time is over after {len(state.trials)} of {total} trials; run again to go on"
+        )
+    record(context, ground, state)
+    return state
+
+
+def record(context: Context, ground: Ground, state: State) -> None:
+    """Bring the Optuna study up to date, with what tools have reported."""
+    clock = context.task.target.clock_ns
+    reported = {item.design.digest: item.reported(clock) for item in state.built if item.report is not None}
+    _tell(context, study_of(context, ground).sync(state.trials, reported))
+
+
+def study_of(context: Context, ground: Ground) -> Study:
+    """The task's study in Optuna's storage, opened; BadInput or Storage where it is another one's."""
+    task = context.task
+    settings = [part.model_dump(mode="json") for part in (task.objective, task.train, task.budget)]
+    run = {
+        "float": ground.floating.key,
+        "space": ground.space.to_json(),
+        "settings": [*settings, task.search.model_dump(mode="json", exclude={"storage", "rounds", "trials"})],
+    }
+    notes = {
+        "task": context.name,
+        "strategy": task.search.strategy,
+        "seed": task.search.seed,
+        "epochs": task.train.epochs,
+        "versions": versions(),
+        "commit": commit(),
+    }
+    study = Study(
+        storage_place(context),
+        f"{context.name}-{context.store.key('study', run)[:8]}",
+        objectives=objectives(task.objective),
+        parameters=ground.space.parameters,
+        limits=context.limits,
+        notes=notes,
+        claims=context.out / "claims",
+    )
+    study.open()
+    return study
+
+
+def storage_place(context: Context):
+    """Where the study is kept; BadInput for what is no storage."""
+    where = f"{context.path}: search.storage"
+    return storage_of(context.task.search.storage, context.out / "study.db", context.folder, where)
+
+
+def _window(context: Context, ground: Ground, state: State, number: int, total: int) -> list[Batch]:
+    """The batches that can be proposed now: the next one, and those in flight behind it."""
+    found: list[Batch] = []
+    first = len(state.trials)
+    while len(found) < context.task.search.parallel and first < total:
+        size = min(context.task.train.population, total - first)
+        batch = _propose(context, ground, state, number, found, first, size)
+        if not batch.proposals:
+            break
+        found.append(batch)
+        first += len(batch.proposals)
+    return found
+
+
+def _propose(
+    context: Context, ground: Ground, state: State, number: int, flying: Sequence[Batch], first: int, size: int
+) -> Batch:
+    """The batch that starts with trial `first`; of batches that may still be in flight it knows the choices alone."""
+    search = context.task.search
+    past = _past(context, ground, state, number, flying)
+    uniform = [] if first else [Proposal(c, by=UNIFORM) for c in ground.space.ladder(min(LADDER, size))]
+    asked = _problem(context, ground, state)
+    inputs = {
+        "strategy": search.strategy,
+        "seed": search.seed,
+        "batch": first,
+        "size": size,
+        "space": ground.space.to_json(),
+        "float": ground.floating.key,
+        "objectives": [[item.name, item.maximize] for item in asked.objectives],
+        "limits": dict(asked.limits),
+        "plan": [asked.epochs, asked.trials, asked.population],
+        "settings": {name: dict(own) for name, own in asked.settings.items()},
+        "model": state.model.to_json(),
+        "target": context.target.to_json(),
+        "past": [_row(item) for item in past],
+        "first": [dict(proposal.chosen) for proposal in uniform],
+    }
+
+    def compute():
+        with context.stage("proposing designs"):
+            # Seeded anew for each batch, so that a resumed search proposes what an undisturbed one would.
+            seed = search.seed * 1_000_003 + first
+            rest = size - len(uniform)
+            more = propose(search.strategy, asked, past, rest, seed) if rest else []
+            seen = {key_of(proposal.chosen) for proposal in uniform}
+            found = uniform + [p for p in more if p.parent is not None or key_of(p.chosen) not in seen]
+            return {"proposed": [[dict(p.chosen), p.parent, p.epochs, p.by] for p in found]}, {}
+
+    step = context.store.step("proposals", inputs, compute)
+    return Batch(first, tuple(Proposal(*row) for row in step.result["proposed"]), step.key)
+
+
+def _past(context: Context, ground: Ground, state: State, number: int, flying: Sequence[Batch]) -> list[Past]:
+    """The trials as strategies see them; those of batches that may still be in flight have no values yet."""
+    asked = objectives(context.task.objective)
+    costs = now(context, ground, state)
+    reported = {item.design.digest for item in state.built if item.report is not None}
+    found = pasts(state.trials, asked, context.limits, costs, reported)
+    batches = list(dict.fromkeys(trial.batch for trial in state.trials if trial.round == number))
+    before = batches + [batch.first for batch in flying]
+    hidden = set(before[max(len(before) + 1 - context.task.search.parallel, 0) :])
+    found = [replace(item, values=(), excess={}) if item.batch in hidden else item for item in found]
+    for batch in flying:
+        found += [
+            Past(batch.first + i, proposal.chosen, (), batch=batch.first, by=proposal.by)
+            for i, proposal in enumerate(batch.proposals)
+        ]
+    return found
+
+
+def _row(item: Past) -> list:
+    """A past trial as JSON."""
+    return [
+        item.number, dict(item.chosen), list(item.values), dict(item.excess), item.epochs, item.parent, item.batch,
+        item.by, item.reported,
+    ]  # fmt: skip
+
+
+def _problem(context: Context, ground: Ground, state: State) -> Problem:
+    return problem(
+        context, ground.topology, ground.space, state.model, ground.scaling.word, _knowledge(context, ground, state)
+    )
+
+
+def _knowledge(context: Context, ground: Ground, state: State) -> Knowledge:
+    """What is measured on the float network, kept as steps."""
+
+    def keep(name: str, inputs: dict, compute: Callable) -> Step:
+        def announced():
+            with context.stage("measuring", name):
+                return compute()
+
+        return context.store.step(name, inputs, announced)
+
+    def parameters_of(number: int):
+        return _weights_of(context, state.trials[number])
+
+    return Sensitivity(
+        ground.space,
+        ground.start[1],
+        ground.train,
+        context.task.search.seed,
+        Importance(context.task.train.importance),
+        keep,
+        ground.floating.key,
+        parameters_of,
+    )
+
+
+def _take(
+    context: Context, ground: Ground, state: State, number: int, batch: Batch, study: Study, wait: bool = True
+) -> list[Trial]:
+    """The batch's trials, trained by this process, or by another one that is at it already (without `wait`: none)."""
+    marker = {"proposals": batch.key}
+
+    def done() -> bool:
+        return context.store.find("batch", marker) is not None
+
+    name = study.batch_name(batch.first)
+    if not wait and not done() and is_claimed(study.claims, name):
+        return []
+    with claim_batch(study.claims, name, done) as mine:
+        if mine:
+            designs = [ground.space.design(proposal.chosen) for proposal in batch.proposals]
+            waiting = [_proposed(context, number, batch, i, design) for i, design in enumerate(designs)]
+            _tell(context, study.sync((*state.trials, *waiting)))
+        trials = _train(context, ground, state, number, batch)  # read back where another process has trained it
+        if mine:
+            _tell(context, study.sync((*state.trials, *trials)))
+            context.store.step("batch", marker, lambda: ({"trials": len(trials)}, {}))
+    return trials
+
+
+def _tell(context: Context, line: str) -> None:
+    if line:
+        context.say(f"[{context.name}] {line}")
+
+
+def _proposed(context: Context, number: int, batch: Batch, place: int, design: Design) -> Trial:
+    proposal = batch.proposals[place]
+    return Trial(
+        batch.first + place, number, proposal.chosen, design, TrialState.PROPOSED, {}, parent=proposal.parent,
+        by=proposal.by or context.task.search.strategy, seed=context.task.search.seed, batch=batch.first,
+    )  # fmt: skip
+
+
+def _train(context: Context, ground: Ground, state: State, number: int, batch: Batch) -> list[Trial]:
+    """Train a batch, those of as many epochs together."""
+    usual = context.task.train.epochs
+    found: dict[int, Trial] = {}
+    for epochs in sorted({proposal.epochs or usual for proposal in batch.proposals}):
+        places = [i for i, proposal in enumerate(batch.proposals) if (proposal.epochs or usual) == epochs]
+        found |= _train_together(context, ground, state, number, batch, places, epochs)
+    return [found[place] for place in range(len(batch.proposals))]
+
+
+def _train_together(
+    context: Context, ground: Ground, state: State, number: int, batch: Batch, places: Sequence[int], epochs: int
+) -> dict[int, Trial]:
+    designs = [ground.space.design(batch.proposals[i].chosen) for i in places]
+    expected = [predicted(context, ground, state, design) for design in designs]
+    origins = [origin(context, ground, state, d, batch.proposals[i].parent) for i, d in zip(places, designs)]
+    costs = [figures[context.task.objective.cost].value for figures in expected]
+    step = train_on(context, ground, "trials", designs, origins, epochs, costs)
+    found = {}
+    for member, (place, design, figures) in enumerate(zip(places, designs, expected)):
+        row = step.result["members"][member]
+        told = figures | figures_of(row["figures"])
+        if told.keys() >= {context.task.objective.metric}:
+            told |= _score(context, ground, told)
+        found[place] = replace(
+            _proposed(context, number, batch, place, design),
+            state=TrialState.FAILED if row["failed"] else TrialState.TRAINED,
+            figures=told,
+            step=step.folder.name,
+            member=member,
+            reason=_reason(row),
+            epochs=len(row["losses"]),
+            seconds=step.result["seconds"] / len(places),
+        )
+    return found
+
+
+def _score(context: Context, ground: Ground, figures: dict[str, Figure]) -> dict[str, Figure]:
+    """AutoQKeras' score of a trained design, where the task asks for it."""
+    asked = context.task.objective
+    if "forgiving_score" not in asked.maximize:
+        return {}
+    told = asked.forgiving.model_dump()
+    goal, reference = told.pop("goal"), Reference(told.pop("reference"))
+    settings = Forgiving(reference_price(ground.topology, goal, reference), **told)
+    value = forgiving_score(figures[asked.metric].value, figures[goal].value, settings)
+    return {"forgiving_score": figure("forgiving_score", value, Fidelity.MODEL)}
+
+
+def predicted(context: Context, ground: Ground, state: State, design: Design) -> dict[str, Figure]:
+    """All closed-form figures of a design, by the cost model of the moment."""
+    return pricing.predict(context, state.model, ground.topology, design, ground.scaling.word)
+
+
+def now(context: Context, ground: Ground, state: State) -> dict[str, dict[str, Figure]]:
+    """Digest → the resource figures that count now: reported ones, or predicted by the model as it is."""
+    clock = context.task.target.clock_ns
+    reported = {item.design.digest: item.reported(clock) for item in state.built}
+    return {
+        trial.design.digest: predicted(context, ground, state, trial.design) | reported.get(trial.design.digest, {})
+        for trial in state.trials
+    }
+
+
+def _reason(row: dict) -> str:
+    """Why a member was not trained to the end; empty where it was."""
+    if row["failed"]:
+        return f"the loss or the weights were no numbers any more in epoch {row['failed']}"
+    return (
+        f"cut after epoch {row['cut']}: another design is better beyond the noise and costs no more"
+        if row["cut"]
+        else ""
+    )
+
+
+def origin(context: Context, ground: Ground, state: State, design: Design, parent: int | None = None) -> Origin:
+    """Where a design's training starts: at its parent, else as the task says: at the float network, or at the nearest
+    design that was trained."""
+    if parent is not None:
+        return _weights_of(context, state.trials[parent])
+    trained = [t for t in state.trials if t.state is TrialState.TRAINED]
+    if context.task.train.start == "float" or not trained:
+        return ground.start
+    nearest = min(trained, key=lambda trial: (distance(design, trial.design), trial.number))
+    return ground.start if math.isinf(distance(design, nearest.design)) else _weights_of(context, nearest)
+
+
+def _weights_of(context: Context, trial: Trial) -> Origin:
+    """What a trial left of its training."""
+    step = Step(context.store.folder / trial.step, trial.step, {})
+    return f"{trial.step}/{trial.member}", member_parameters(step.arrays, trial.member)

@@ -1,0 +1,104 @@
+"""Sensitivity by choice, and the exact allocation under a budget by integer programming (HiGHS, through SciPy).
+
+The damage of a design (`measure`: output, kl, hessian or fit) is a sum over terms of few parameters each, and its cost a sum
+over layers, each of few parameters too: the design of least damage at a cost is an integer linear program (`integer`). One
+program for each rung of a ladder of budgets gives the proposals; designs that were proposed before are cut off.
+
+Which parameters a layer's cost depends on is found by pricing (`layers`). Where the closed form does not add up over
+layers, the limit is corrected by the true price, and the program solved again.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from flow.errors import BadInput
+from flow.search.fit import priced
+from flow.search.integer import Block, Program
+from flow.search.layers import cost_blocks
+from flow.search.places import chosen_at, fresh, sizes
+from flow.search.problem import Chosen, Measure, Past, Problem, Proposal
+
+if TYPE_CHECKING:
+    import numpy as np
+
+MEASURE = Measure.OUTPUT
+CORRECTIONS = 4  # programs that are solved for one rung
+LOWEST, HIGHEST = 0.3, 1.2  # rungs, times the budget
+SLACK = 1e-9
+
+
+def propose(problem: Problem, past: Sequence[Past], n: int, seed: int) -> list[Proposal]:
+    """The designs of least damage at each rung of a ladder of costs, without those proposed before."""
+    import numpy as np
+
+    rng = np.random.default_rng(seed)
+    program = _program(problem)
+    seen: list[Chosen] = [item.chosen for item in past if set(item.chosen) == set(problem.parameters)]
+    found: list[Chosen] = []
+    for rung in _ladder(problem, n, rng):
+        chosen = allocated(problem, program, rung, [*seen, *found])
+        if chosen is not None:
+            found.append(chosen)
+    room, ready = sizes(problem), iter(found)
+    return fresh(problem, past, n, lambda: next(ready, None) or chosen_at(problem, rng.integers(room)))
+
+
+def allocated(problem: Problem, program: Program, limits: Mapping[str, float], excluded: Sequence[Chosen]):
+    """The design of least damage whose true prices keep to `limits` (figure → value); None where there is none.
+
+    Where the layers' sum is not the price, each limit is moved by their difference at the last solution, a few times;
+    the best design that kept to the limits comes out.
+    """
+    import numpy as np
+
+    limits = {name: limit for name, limit in limits.items() if name in program.costs}
+    moved, tried, best = dict(limits), [], None
+    for _ in range(CORRECTIONS):
+        chosen = program.solve(moved, excluded)
+        if chosen is None or chosen in tried:
+            break
+        tried.append(chosen)
+        prices = problem.prices([chosen])
+        true = {name: float(np.asarray(prices[name])[0]) for name in limits}
+        if all(true[name] <= limit * (1.0 + SLACK) for name, limit in limits.items()):
+            if best is None or program.damage_of(chosen) < program.damage_of(best):
+                best = chosen
+        moved = {name: limit - (true[name] - program.cost_of(name, chosen)) for name, limit in limits.items()}
+    return best
+
+
+def _program(problem: Problem) -> Program:
+    text = str(problem.options.get("measure", MEASURE.value))
+    if text not in {item.value for item in Measure}:
+        known = ", ".join(item.value for item in Measure)
+        raise BadInput(f"search.options.sensitivity.measure: {text!r} is no measure; known: {known}")
+    terms = problem.knowledge.damages(Measure(text)).terms
+    figures = dict.fromkeys([problem.objectives[problem.cost].name, *problem.limits])
+    return Program(
+        problem.parameters,
+        [Block(tuple(names), table) for names, table in terms.items()],
+        cost_blocks(problem, list(figures)),
+        problem.forbidden,
+    )
+
+
+def _ladder(problem: Problem, n: int, rng: "np.random.Generator") -> list[dict[str, float]]:
+    """Limits of each rung: the cost's own, evenly in its logarithm and other ones in each batch, and the budget's other
+    limits as they are (stretched as far as the cost's is, beyond the budget)."""
+    import numpy as np
+
+    figure = problem.objectives[problem.cost].name
+    ends = [chosen_at(problem, sizes(problem) * 0), chosen_at(problem, sizes(problem) - 1)]
+    least, most = sorted(float(value) for value in priced(problem, ends)[0])
+    if figure in problem.limits:
+        limit = problem.limits[figure]
+        least, most = max(least, min(LOWEST * limit, most)), min(HIGHEST * limit, most)
+    least, most = max(min(least, most), 1e-9), max(least, most, 1e-9)
+    shares = (np.arange(n) + rng.uniform(0.0, 1.0)) / max(n, 1)
+    rungs = []
+    for share in shares:
+        cost = float(np.exp(np.log(least) + share * (np.log(most) - np.log(least))))
+        stretch = max(cost / problem.limits[figure], 1.0) if figure in problem.limits else 1.0
+        others = {name: limit * stretch for name, limit in problem.limits.items() if name != figure}
+        rungs.append({figure: cost} | others)
+    return rungs
