@@ -512,17 +512,27 @@ def _import(options) -> int:
 
 
 def _strategies(options) -> int:
-    from flow.search import STRATEGIES
+    from flow.search import OPTIONS, STRATEGIES
 
     rows = {
-        name: (sys.modules[propose.__module__].__doc__ or "").strip().splitlines()[0]
+        name: {
+            "what": (sys.modules[propose.__module__].__doc__ or "").strip().splitlines()[0],
+            "settings": {
+                key: {"default": option.default, "allowed": list(option.allowed), "meaning": option.sentence}
+                for key, option in OPTIONS.get(name, {}).items()
+            },
+        }
         for name, propose in STRATEGIES.items()
     }
     if options.json:
         print(json.dumps(rows))
-    else:
-        for name, sentence in rows.items():
-            print(f"{name:10} {sentence}")
+        return 0
+    for name, row in rows.items():
+        print(f"{name:12} {row['what']}")
+        for key, option in row["settings"].items():
+            shown = ", ".join(option["default"]) if isinstance(option["default"], list) else option["default"]
+            print(f"{'':12}   {key}: {option['meaning']} [{shown if isinstance(shown, str) else format(shown, 'g')}]")
+    print("`search.strategy` names one, `search.options.STRATEGY` holds its settings")
     return 0
 
 

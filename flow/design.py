@@ -9,19 +9,23 @@ from typing import Union
 
 from flow.formats import ACTIVATIONS_OF, BIASES, INPUTS, KERNELS, Format, parse
 from flow.topology import INPUT, Merge, Pool, Topology, Weighted, accumulator_bits
+from flow.width import resizable
 
 
 @dataclass(frozen=True)
 class LayerDesign:
     """Formats of one layer; None where the layer has no such thing (`Topology.quantized`, `bias`).
 
-    `keep` is the fraction of the kernel's weights that pruning leaves, 0 < keep <= 1.
+    `keep` is the fraction of the kernel's weights that pruning leaves, 0 < keep <= 1. `width` multiplies the units or
+    filters of the user's network (`flow.width`); `reuse` is the layer's reuse factor, None for the task's.
     """
 
     kernel: Format | None
     bias: Format | None
     activation: Format | None
     keep: float = 1.0
+    width: float = 1.0
+    reuse: int | None = None
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,7 @@ class Design:
                     "activation": named(layer.activation),
                     "keep": layer.keep,
                 }
+                | _structure(layer)
                 for name, layer in self.layers
             },
         }
@@ -78,7 +83,9 @@ class Design:
         layers = []
         for name, item in row["layers"].items():
             forms = [None if item[part] is None else parse(item[part]) for part in ("kernel", "bias", "activation")]
-            layers.append((name, LayerDesign(*forms, float(item["keep"]))))
+            reuse = item.get("reuse")
+            structure = (float(item.get("width", 1.0)), None if reuse is None else int(reuse))
+            layers.append((name, LayerDesign(*forms, float(item["keep"]), *structure)))
         return Design(parse(row["input"]), tuple(layers))
 
     def __str__(self) -> str:
@@ -88,6 +95,12 @@ class Design:
     def digest(self) -> str:
         """Twelve hexadecimal digits that name the design: the same formats, the same digest."""
         return hashlib.sha256(str(self).encode()).hexdigest()[:12]
+
+
+def _structure(layer: LayerDesign) -> dict:
+    """Width and reuse factor where they are not the usual ones: so no design without them gets another digest."""
+    width = {} if layer.width == 1.0 else {"width": layer.width}
+    return width | ({} if layer.reuse is None else {"reuse": layer.reuse})
 
 
 def value_formats(topology: Topology, design: Design) -> dict[str, ValueFormat]:
@@ -116,17 +129,18 @@ def data_formats(topology: Topology, design: Design) -> dict[str, ValueFormat]:
 
 def distance(design: Design, other: Design) -> float:
     """How far a design is from another one of the same network, in bits: of widths that differ, and of kernels' bits
-    that only one of them keeps. Infinite where `other` has pruned more of a kernel: what is gone can't be inherited."""
+    that only one of them keeps, or has for being wider (shares of a kernel times its bits). Infinite where `other` has
+    pruned more of a kernel, or is narrower: what is gone can't be inherited."""
     total = float(abs(design.input.bits - other.input.bits))
     for (_, mine), (_, theirs) in zip(design.layers, other.layers, strict=True):
-        if theirs.keep < mine.keep:
+        if theirs.keep < mine.keep or theirs.width < mine.width:
             return math.inf
         for part in ("kernel", "bias", "activation"):
             a, b = getattr(mine, part), getattr(theirs, part)
             if a is not None and a != b:
                 total += max(abs(a.bits - b.bits), 0.5)  # another kind, or another range, of the same width
         if mine.kernel is not None:
-            total += (theirs.keep - mine.keep) * mine.kernel.bits
+            total += (theirs.keep - mine.keep + theirs.width - mine.width) * mine.kernel.bits
     return total
 
 
@@ -145,6 +159,25 @@ def check(design: Design, topology: Topology) -> None:
         _check_form(f"{where}: activation ({layer.activation})", item.activation, kinds)
         if not 0 < item.keep <= 1:
             raise ValueError(f"{where}: keep fraction {item.keep} is not in (0, 1]")
+        _check_structure(where, item, weighted)
+    _check_widths(design, topology)
+
+
+def _check_structure(where: str, item: LayerDesign, weighted: bool) -> None:
+    if not 0 < item.width < math.inf:
+        raise ValueError(f"{where}: width factor {item.width} is not above 0")
+    if item.reuse is not None and item.reuse < 1:
+        raise ValueError(f"{where}: reuse factor {item.reuse}: a whole number from 1 on")
+    if item.reuse is not None and not weighted:
+        raise ValueError(f"{where}: it multiplies nothing and has no reuse factor")
+
+
+def _check_widths(design: Design, topology: Topology) -> None:
+    wide = [name for name, item in design.layers if item.width != 1.0]
+    free = resizable(topology) if wide else ()
+    for name in wide:
+        if name not in free:
+            raise ValueError(f"layer {name}: its width can't be chosen; that of {', '.join(free) or 'no layer'} can")
 
 
 def _check_form(where: str, form: Format | None, kinds: tuple[str, ...]) -> None:

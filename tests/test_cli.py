@@ -109,7 +109,8 @@ def test_what_does_not_exist(arguments, tmp_path):
 
 def test_strategies_as_json():
     rows = json.loads(flow("strategies", "--json").stdout)
-    assert set(rows) == set(STRATEGIES) and all(rows.values())
+    assert set(rows) == set(STRATEGIES) and all(row["what"] for row in rows.values())
+    assert rows["amed"]["settings"]["chains"]["default"] == 8
 
 
 def test_keys_as_json():

@@ -164,7 +164,7 @@ def test_what_does_not_fit_a_graph_is_said(name, text, words):
         ("space: {layers: {fc: {kernel: [binary]}}}", ["no layer 'fc'", "did you mean 'fc0'", "fc0, out"]),
         ('space: {layers: {out: {activation: ["quantized_relu(4)"]}}}', ["space.layers.out.activation", "logits"]),
         ('space: {kernel: ["quantized_relu(4)"]}', ["fc0.kernel", "quantized_relu", "quantized_bits, ternary, binary"]),
-        ("space: {activation: [ternary]}", ["fc0.activation", "quantized_relu"]),
+        ('space: {activation: ["quantized_tanh(4)"]}', ["fc0.activation", "quantized_relu"]),
         ('space: {kernel: ["quantised_bits(4)"]}', ["quantised_bits", "known"]),
         ('space: {kernel: ["quantized_bits(99)"]}', ["2 to 32 bits"]),
         ('space: {kernel: ["quantized_bits(1)"]}', ["2 to 32 bits"]),

@@ -2,6 +2,9 @@
 
 Runs in the environment `autoqkeras`. --designs trials of --epochs epochs each; none ends early, so that all
 methods spend the same. Kernels, biases and activations choose from QKeras's own lists, from 2 to 8 bits.
+
+With --keep the search is AutoQKeras's own: trials stop as its early stopping says, and its whole lists up to 8 bits are
+there, but for the scale of a binary activation that is taken from the batch, which no firmware has.
 """
 
 import contextlib
@@ -11,11 +14,12 @@ import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+import numpy as np
 import qkeras
 import tensorflow as tf
 from qkeras.autoqkeras import AutoQKeras
 from qkeras.autoqkeras.quantization_config import default_quantization_config
-from record import INPUTS, Options, load, write
+from record import INPUTS, Kept, Layer, Named, Options, Steps, load, versions, write
 from tensorflow.keras import layers
 
 LEARNING_RATE = 3e-3
@@ -23,6 +27,12 @@ QUANTIZERS = {
     place: {name: bits for name, bits in choices.items() if 2 <= bits <= 8}
     for place, choices in default_quantization_config.items()
 }
+BATCH_SCALED = "binary(alpha='auto_po2')"  # as an activation: its scale is that of the batch
+ALL_QUANTIZERS = {
+    place: {name: bits for name, bits in choices.items() if (place, name) != ("activation", BATCH_SCALED)}
+    for place, choices in default_quantization_config.items()
+}
+PACKAGES = ("qkeras", "tensorflow", "keras-tuner", "numpy")
 LIMITS = {"Dense": [8, 8, 8], "Conv2D": [8, 8, 8], "Activation": [8]}  # bits of kernel, bias, activation
 ENERGY = {  # that of AutoQKeras's tutorial: weights and activations in on-chip memory, an int8 network as reference
     "delta_p": 8.0,
@@ -66,8 +76,11 @@ def float_model(network: str) -> tf.keras.Model:
     return model
 
 
-def search(options: Options, data, folder: str) -> AutoQKeras:
-    """The finished search. AutoQKeras prints every model that it builds: into nothing, here."""
+def search(options: Options, data, folder: str, ended=None) -> AutoQKeras:
+    """The finished search. AutoQKeras prints every model that it builds: into nothing, here.
+
+    `ended` is called with each trial when it ends.
+    """
     goal = {"type": "energy", "params": ENERGY | {"source_quantizers": [_input_quantizer(options.network, text=False)]}}
     with open(os.devnull, "w") as nothing, contextlib.redirect_stdout(nothing):
         found = AutoQKeras(
@@ -77,20 +90,23 @@ def search(options: Options, data, folder: str) -> AutoQKeras:
             mode="bayesian",
             output_dir=os.path.join(folder, "search"),
             limit=LIMITS,
-            quantization_config=QUANTIZERS,
+            quantization_config=ALL_QUANTIZERS if options.keep else QUANTIZERS,
             tune_filters="none",
             tune_filters_exceptions="",  # compiled as a pattern even where nothing is tuned
             max_trials=options.designs,
             num_initial_points=max(3, options.designs // 4),  # the tuner's own default is 3 for each quantizer
             seed=options.seed,
         )
+        if ended is not None:
+            on_trial_end = found.tuner.on_trial_end
+            found.tuner.on_trial_end = lambda trial: (on_trial_end(trial), ended(trial))
         found.fit(
             data.x_train,
             data.y_train,
             validation_data=(data.x_val, data.y_val),
             epochs=options.epochs,
             batch_size=options.batch,
-            callbacks=[tf.keras.callbacks.EarlyStopping("val_loss", patience=options.epochs)],  # in place of its own
+            callbacks=[] if options.keep else [tf.keras.callbacks.EarlyStopping("val_loss", patience=options.epochs)],
             verbose=0,
         )
     return found
@@ -121,6 +137,57 @@ def point(trial, model: tf.keras.Model) -> dict:
     }
 
 
+def layers_of(model: tf.keras.Model) -> list[Layer]:
+    """The deployed network of a trial's model, dense layers only."""
+    found, before = [], None
+    for layer in model.layers:
+        if isinstance(layer, qkeras.QActivation):
+            before = _activation(layer.quantizer)
+        elif isinstance(layer, qkeras.QDense):
+            kernel = layer.kernel_quantizer_internal(layer.kernel).numpy()
+            bias = layer.bias if layer.bias_quantizer_internal is None else layer.bias_quantizer_internal(layer.bias)
+            found.append(Layer(kernel, bias.numpy(), before))
+    return found
+
+
+def _activation(quantizer) -> Named | Steps:
+    """A fixed-point quantizer by its name, another one by its steps."""
+    if isinstance(quantizer, (qkeras.quantized_relu, qkeras.quantized_bits)):
+        return Named(f"{type(quantizer).__name__}({int(quantizer.bits)},{int(quantizer.integer)})")
+    return _steps(quantizer)
+
+
+def _steps(quantizer) -> Steps:
+    """A quantizer of few values as a step function, each threshold to the last bit of float32."""
+    grid = np.linspace(-16, 16, 2**14 + 1, dtype=np.float32)
+    values = quantizer(tf.constant(grid)).numpy()
+    thresholds, levels = [], [float(values[0])]
+    for place in np.flatnonzero(values[1:] != values[:-1]):
+        low, high = grid[place], grid[place + 1]
+        while np.nextafter(low, high) < high and high - low > np.finfo(np.float32).tiny:
+            middle = np.float32((low + high) / 2)
+            low, high = (
+                (middle, high) if quantizer(tf.constant([middle])).numpy()[0] == values[place] else (low, middle)
+            )
+        thresholds.append(float(high))
+        levels.append(float(values[place + 1]))
+    return Steps(thresholds, levels)
+
+
+def keep(options: Options, found: AutoQKeras, ended: dict[str, float]) -> None:
+    """All trials, each with the network of its best epoch, as the tuner kept it."""
+    kept = Kept(options.keep)
+    with open(os.devnull, "w") as nothing, contextlib.redirect_stdout(nothing):
+        for trial in found.tuner.oracle.trials.values():
+            if trial.status == "COMPLETED":
+                accuracy = float(trial.metrics.get_best_value("val_acc"))
+                energy = float(trial.metrics.get_best_value("trial"))
+                layers = layers_of(found.tuner.load_model(trial))
+                chosen = {name: value for name, value in trial.hyperparameters.values.items()}
+                kept.add(ended[trial.trial_id], accuracy, layers, energy_pj=energy, chosen=chosen)
+    kept.close(method="AutoQKeras", seed=options.seed, epochs=options.epochs, versions=versions(PACKAGES))
+
+
 def _input_quantizer(network: str, text: bool = True):
     form = INPUTS[network]
     kind = f"quantized_bits({form.bits},{form.integer},1,alpha=1.0)"
@@ -135,14 +202,17 @@ def main() -> None:
     for name in [name for name in dir(qkeras) if name.startswith("Q") and isinstance(getattr(qkeras, name), type)]:
         setattr(tf.keras.layers, name, getattr(qkeras, name))  # where cloning a model looks layers up
     tf.keras.utils.set_random_seed(options.seed)
+    ended: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
-        found = search(options, data, folder)
+        found = search(options, data, folder, lambda trial: ended.update({trial.trial_id: time.perf_counter() - start}))
         seconds = time.perf_counter() - start
+        if options.keep:
+            keep(options, found, ended)
+            return
     trials = [trial for trial in found.tuner.oracle.trials.values() if trial.status == "COMPLETED"]
     points = [point(trial, found.hypermodel.model) for trial in trials]
-    packages = ("qkeras", "tensorflow", "keras-tuner", "numpy")
-    write(options, "AutoQKeras", len(trials), seconds, points, packages)
+    write(options, "AutoQKeras", len(trials), seconds, points, PACKAGES)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 Runs in the environment `hgq2`, on JAX and the CPU. To spend what N designs of E epochs spend, give at most
 E * N epochs. Of the run's front at most --designs points are kept, evenly spread in the logarithm of EBOPs.
+
+With --keep the fronts of earlier moments are kept too, each point with its network and the time when it was there.
 """
 
 import os
@@ -19,12 +21,30 @@ from hgq.layers import QConv2D, QDense, QMaxPooling2D
 from hgq.utils import trace_minmax
 from hgq.utils.sugar import BetaScheduler, Dataset, FreeEBOPs, ParetoFront, PieceWiseSchedule
 from keras import ops
-from record import INPUTS, Data, Options, front, load, write
+from record import INPUTS, Data, Kept, Layer, Options, Wrapped, front, load, versions, write
 
 LEARNING_RATE = 5e-3  # of HGQ2's example for this jet tagger, as are rounding, overflow and kinds of quantizers
 BETAS = {"dense": (1e-7, 1e-4), "cnn": (1e-7, 1e-3)}  # first and last
 STEADY = 0.1  # the share of the epochs that trains at the first beta
 TRACE_BATCH = 16384
+MOMENTS = 12  # fronts on the way that are kept, evenly spread in the logarithm of time
+PACKAGES = ("hgq2", "jax", "keras", "numpy", "quantizers")
+
+
+class TimedFront(ParetoFront):
+    """HGQ2's front, which remembers every point that was ever on it: when, its figures, and its weights."""
+
+    def __init__(self, *arguments, start: float):
+        super().__init__(*arguments)
+        self.start, self.seen = start, []  # (seconds, accuracy, EBOPs, file)
+
+    def on_epoch_end(self, epoch, logs=None):
+        super().on_epoch_end(epoch, logs)
+        path = self.path / self.fname_format.format(epoch=epoch)
+        if path in self.paths:
+            once = path.with_name(f"seen-{path.name}")
+            os.link(path, once)  # the front removes its own
+            self.seen.append((time.perf_counter() - self.start, *map(float, self.record[-1]), once))
 
 
 def quantized_model(network: str) -> keras.Model:
@@ -49,9 +69,9 @@ def quantized_model(network: str) -> keras.Model:
         return keras.Sequential([keras.layers.Input(form.shape), *layers])
 
 
-def train(model: keras.Model, options: Options, data: Data, folder: Path) -> ParetoFront:
+def train(model: keras.Model, options: Options, data: Data, folder: Path, start: float = 0.0) -> TimedFront:
     """Trains the model; returns the front of validation accuracy and EBOPs, with a file of weights for each point."""
-    keep = ParetoFront(folder, ["val_accuracy", "ebops"], [1, -1], "epoch={epoch}.weights.h5")
+    keep = TimedFront(folder, ["val_accuracy", "ebops"], [1, -1], "epoch={epoch}.weights.h5", start=start)
     first, last = BETAS[options.network]
     beta = PieceWiseSchedule(
         [(0, first, "constant"), (int(STEADY * options.epochs), first, "log"), (options.epochs, last, "constant")]
@@ -81,6 +101,41 @@ def spread(record: list[np.ndarray], paths: list[Path], n: int) -> list[Path]:
     wanted = np.linspace(cost.max(), cost.min(), n)
     nearest = {int(np.argmin(np.abs(cost - value))) for value in wanted}
     return [paths[index] for index in sorted(nearest)]
+
+
+def chosen(seen: list[tuple], n: int) -> list[tuple]:
+    """Of all points, those of the fronts at some moments, at most n each, evenly spread in the logarithm of EBOPs."""
+    found: dict[Path, tuple] = {}
+    first, last = seen[0][0], seen[-1][0]
+    for moment in np.geomspace(max(first, last / 64), last, MOMENTS):
+        rows = [row for row in seen if row[0] <= moment * 1.0001]
+        best = [row for row in rows if not any(o[1] >= row[1] and o[2] <= row[2] and o[1:3] != row[1:3] for o in rows)]
+        kept = spread([np.array(row[1:3]) for row in best], [row[3] for row in best], n)
+        found |= {row[3]: row for row in best if row[3] in kept}
+    return sorted(found.values())
+
+
+def layers_of(model: keras.Model) -> list[Layer]:
+    """The deployed network, dense layers only; ranges have to be traced before."""
+    found = []
+    for index, layer in enumerate(layer for layer in model.layers if isinstance(layer, QDense)):
+        before = layer.iq.quantizer
+        shape = (1, *layer.input.shape[1:])
+        kif = [np.asarray(before.bw_mapper.bw_to_x(row, shape))[0].astype(int).tolist() for row in before.kif]
+        if before.overflow_mode != "WRAP" or before.round_mode not in ("RND", "TRN"):
+            raise SystemExit(f"{layer.name}: {before.overflow_mode} and {before.round_mode} are not followed")
+        quantizer = Wrapped(*kif, before.round_mode, relu=index > 0)
+        found.append(Layer(np.asarray(layer.qkernel), np.asarray(layer.qbias), quantizer))
+    return found
+
+
+def keep(options: Options, model: keras.Model, seen: list[tuple], data: Data) -> None:
+    """The points of the fronts over time, each measured with its traced ranges, with its network."""
+    kept = Kept(options.keep)
+    for seconds, _, ebops_hgq, path in chosen(seen, options.designs):
+        row = point(model, path, data)
+        kept.add(seconds, row.pop("accuracy"), layers_of(model), **row, ebops_on_the_way=ebops_hgq)
+    kept.close(method="HGQ2", seed=options.seed, epochs=options.epochs, versions=versions(PACKAGES))
 
 
 def point(model: keras.Model, weights: Path, data: Data) -> dict:
@@ -122,10 +177,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
         model = quantized_model(options.network)
-        kept = train(model, options, data, Path(folder))
+        kept = train(model, options, data, Path(folder), start)
+        if options.keep:
+            keep(options, model, kept.seen, data)
+            return
         points = [point(model, path, data) for path in spread(kept.record, kept.paths, options.designs)]
         seconds = time.perf_counter() - start
-    write(options, "HGQ2", len(front(points)), seconds, points, ("hgq2", "jax", "keras", "numpy", "quantizers"))
+    write(options, "HGQ2", len(front(points)), seconds, points, PACKAGES)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the peers read and write: arguments, data, and the result file. Needs NumPy only.
+"""What the peers read and write: arguments, data, the result file and trained networks. Needs NumPy only.
 
 Both run in environments without this project, and next to this file.
 """
@@ -7,7 +7,7 @@ import argparse
 import json
 import platform
 import resource
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 
@@ -40,7 +40,7 @@ INPUTS = {
 
 @dataclass(frozen=True)
 class Options:
-    """The arguments of a peer's script."""
+    """The arguments of a peer's script. With `keep` the search runs by its own rules, and all its points are kept."""
 
     data: Path
     network: str
@@ -49,6 +49,7 @@ class Options:
     batch: int
     seed: int
     out: Path
+    keep: Path | None = None
 
     @classmethod
     def parse(cls, doc: str) -> "Options":
@@ -60,6 +61,9 @@ class Options:
         parser.add_argument("--batch", type=int, required=True)
         parser.add_argument("--seed", type=int, default=1)
         parser.add_argument("--out", type=Path, required=True)
+        parser.add_argument(
+            "--keep", type=Path, metavar="FOLDER", help="its usual settings, and its points with their networks here"
+        )
         options = cls(**vars(parser.parse_args()))
         for name in ("designs", "epochs", "batch"):
             if getattr(options, name) < 1:
@@ -98,6 +102,72 @@ def load(path: Path, network: str) -> Data:
     return Data(**{name: array.astype(np.int32) if name[0] == "y" else array for name, array in arrays.items()})
 
 
+@dataclass(frozen=True)
+class Named:
+    """A format by the name of QKeras's call, for all values in front of a layer; a quantized_relu rectifies too."""
+
+    format: str
+
+
+@dataclass(frozen=True)
+class Wrapped:
+    """HGQ2's fixed point in front of a layer, each (n_in,): sign bit, integer bits without it, fractional bits. What is
+    too large wraps; rounding is RND (halves up) or TRN (down). A rectifier may come first."""
+
+    signed: list[int]
+    integer: list[int]
+    fraction: list[int]
+    rounding: str
+    relu: bool
+
+
+@dataclass(frozen=True)
+class Steps:
+    """A step function in front of a layer: values[i] from thresholds[i - 1] on, values[0] below them all."""
+
+    thresholds: list[float]
+    values: list[float]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A dense layer as it is deployed: kernel (n_in, n_out) and bias (n_out,) as quantized, and the quantizer of its
+    input."""
+
+    kernel: np.ndarray
+    bias: np.ndarray
+    before: Named | Wrapped | Steps
+
+
+def save_network(path: Path, layers: list[Layer]) -> None:
+    """A network's layers as arrays, and what stands before each as JSON in the array `layers`."""
+    arrays, rows = {}, []
+    for index, layer in enumerate(layers):
+        arrays |= {f"kernel{index}": np.asarray(layer.kernel, np.float64)}
+        arrays |= {f"bias{index}": np.asarray(layer.bias, np.float64)}
+        rows.append({"kind": type(layer.before).__name__.lower(), **asdict(layer.before)})
+    np.savez_compressed(path, layers=np.array(json.dumps(rows)), **arrays)
+
+
+class Kept:
+    """The points of a search: when each was there, what it scored, and its network, in one folder."""
+
+    def __init__(self, folder: Path):
+        self.folder, self.points = folder, []
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def add(self, seconds: float, accuracy: float, layers: list[Layer], **more) -> None:
+        """`seconds` since the search began (imports apart), `accuracy` on the validation sample."""
+        name = f"{len(self.points):04}.npz"
+        save_network(self.folder / name, layers)
+        self.points.append({"seconds": seconds, "accuracy": accuracy, "network": name, **more})
+
+    def close(self, **more) -> None:
+        """Writes `points.json`, the last file: without it the search has not ended."""
+        rows = sorted(self.points, key=lambda row: row["seconds"])
+        (self.folder / "points.json").write_text(json.dumps({"points": rows, **more}, indent=1) + "\n")
+
+
 def front(points: list[dict]) -> list[dict]:
     """The points that no other beats in accuracy at no more EBOPs, from the cheapest on; of equal ones the first."""
     kept: list[dict] = []
@@ -118,7 +188,12 @@ def write(options: Options, method: str, designs: int, seconds: float, points: l
         "seconds_per_design": seconds / max(designs, 1),
         "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,  # Linux counts KiB
         "front": front(points),
-        "versions": {"python": platform.python_version()} | {name: version(name) for name in packages},
+        "versions": versions(packages),
     }
     options.out.write_text(json.dumps(result, indent=1) + "\n")
     print(f"{method}: {designs} designs in {seconds:.1f} s, {len(result['front'])} on the front")
+
+
+def versions(packages: tuple) -> dict[str, str]:
+    """Of Python and of the packages."""
+    return {"python": platform.python_version()} | {name: version(name) for name in packages}

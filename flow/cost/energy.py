@@ -48,6 +48,16 @@ class Process:
     sram: tuple[float, ...]  # of log2(memory bits), for each word
     dram: tuple[float, ...]  # of the bits moved
     sram_word: int = 64  # bits
+    float_add: float = 0.9  # 32 bits, each
+    float_multiply: float = 3.7
+
+
+@dataclass(frozen=True)
+class Float:
+    """32-bit floating point, where a design has a format: what a network costs that nobody has quantized."""
+
+    kind: str = "float"
+    bits: int = 32
 
 
 HOROWITZ = Process(
@@ -66,7 +76,7 @@ _BINARY_MUX, _TERNARY_MUX, _XOR, _AND = 0.3, 0.6, 0.3, 0.1
 class _Type:
     """A number as QTools sees it; `limit`: the largest value of a power of two, None where none is set."""
 
-    kind: str  # "fixed", "po2", "ternary", "binary" or "bit" (0 and 1)
+    kind: str  # "fixed", "po2", "ternary", "binary", "bit" (0 and 1) or "float"
     bits: int
     integer: int
     signed: bool
@@ -167,6 +177,8 @@ def multiplier(data: Format, kernel: Format) -> Multiplier:
 
 def _multiplier(x: _Type, w: _Type) -> Multiplier:
     signed, kinds = x.signed or w.signed, {x.kind, w.kind}
+    if "float" in kinds:
+        return Multiplier("mul", HOROWITZ.float_multiply, _FLOAT)
     if x.kind == "bit":
         # QTools keeps a ternary's 2 bits for the product of a bit and a binary or ternary weight.
         bits, integer = (max(x.bits, w.bits), w.integer) if w.kind in ("fixed", "po2") else (2, 2)
@@ -201,6 +213,8 @@ def _shifter(shifted: _Type, power: _Type) -> Multiplier:
 
 def _sum(terms: int, product: _Type, bias: _Type | None) -> _Type:
     """The sum of so many products and a bias, as QTools counts its bits."""
+    if product.kind == "float":
+        return product
     growth, one = math.ceil(math.log2(terms)), product.fixed
     total = _Type("fixed", one.bits + growth, one.integer + growth, one.signed)
     if bias is None:
@@ -236,7 +250,7 @@ def _total(layer: Layer, data: _Type, design: Design) -> _Type:
 
 
 def _merged(data: list[_Type], summed: bool) -> _Type:
-    if len(set(data)) == 1 and not summed:
+    if len(set(data)) == 1 and (not summed or data[0].kind == "float"):
         return data[0]
     fixed = [item.fixed for item in data]
     bits, integer = max(item.bits for item in fixed), max(item.integer for item in fixed)
@@ -247,12 +261,12 @@ def _operations(layer: Layer, data: list[_Type], design: Design) -> float:
     """Energy in pJ of all products and sums of a layer."""
     if isinstance(layer, Weighted):
         product = _multiplier(data[0], _seen(design[layer.name].kernel))
-        return layer.multiplications * (product.energy + _gate(1.0, _total(layer, data[0], design).bits))
+        return layer.multiplications * (product.energy + _addition(_total(layer, data[0], design)))
     if isinstance(layer, Merge) and layer.operation == "add":
-        return (len(data) - 1) * math.prod(layer.shape) * _gate(1.0, _merged(data, True).bits)
+        return (len(data) - 1) * math.prod(layer.shape) * _addition(_merged(data, True))
     if isinstance(layer, Pool) and layer.operation == "average":
         sums = math.prod(layer.shape) * math.prod(layer.window)
-        return sums * _gate(1.0, _total(layer, data[0], design).bits)
+        return sums * _addition(_total(layer, data[0], design))
     return 0.0
 
 
@@ -284,7 +298,12 @@ class _Memory:
         return words * max(_polynomial(HOROWITZ.sram, math.log2(max(bits, self.min_sram_bits))), 0.0)
 
 
-def _seen(form: Format) -> _Type:
+_FLOAT = _Type("float", Float.bits, Float.bits, True)
+
+
+def _seen(form: Format | Float) -> _Type:
+    if isinstance(form, Float):
+        return _FLOAT
     if form.kind.endswith("ternary"):
         return _Type("ternary", 2, 2, True)
     if form.kind.endswith("binary"):
@@ -304,6 +323,11 @@ def _mux(selector: _Type) -> float:
 
 def _gate(factor: float, bits: int) -> float:
     return factor * _polynomial(HOROWITZ.add, bits)
+
+
+def _addition(total: _Type) -> float:
+    """Energy in pJ to add to a sum."""
+    return HOROWITZ.float_add if total.kind == "float" else _gate(1.0, total.bits)
 
 
 def _polynomial(coefficients: tuple[float, ...], x: float) -> float:

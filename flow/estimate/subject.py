@@ -11,6 +11,7 @@ from flow.estimate.files import json_object
 from flow.firmware.settings import Backend, Target
 from flow.formats import Fixed, parse
 from flow.topology import Topology
+from flow.width import narrowed_topology
 
 PROJECT_FILES = ("topology.json", "design.json", "scaling.json", "metadata.json")
 CONFIGURATIONS = (".yml", ".yaml", ".json")
@@ -135,6 +136,7 @@ def _of_task(folder: Path, which: str | None, out: Path, wanted: Settings) -> Su
         check(design, topology)
     except ValueError as error:
         raise BadInput(f"{path}: does not fit the network of {folder}: {error}") from None
+    topology = narrowed_topology(topology, design)
     return _whole(design.digest, topology, design, parse(read.data.word), wanted.over(named), None)
 
 

@@ -11,8 +11,8 @@ _BITS = ("quantized_bits", "truncated_bits", "half_up_bits")
 FOLLOWED: dict[str, tuple[str, ...]] = {
     "input": _BITS,
     "kernel": ("quantized_bits", "ternary", "binary", "stochastic_ternary", "stochastic_binary", "quantized_po2"),
-    "bias": ("quantized_bits",),
-    "relu": ("quantized_relu", "truncated_relu", "half_up_relu"),
+    "bias": ("quantized_bits", "quantized_po2"),
+    "relu": ("quantized_relu", "truncated_relu", "half_up_relu", "ternary", "binary"),
     "linear": (*_BITS, "ternary", "binary"),
     "tanh": ("quantized_tanh",),
     "sigmoid": ("quantized_sigmoid",),
@@ -22,7 +22,7 @@ FOLLOWED: dict[str, tuple[str, ...]] = {
 def check_form(role: str, form: Format) -> None:
     """Raise ValueError, by name, for a format that firmware does not follow in `role`, one of `FOLLOWED`.
 
-    Kernels are constants in firmware, whatever their scale was; data is quantized there, by a fixed scale.
+    Kernels and biases are constants in firmware, whatever their scale was; data is quantized there, by a fixed scale.
     """
     if form.kind not in FOLLOWED[role]:
         raise ValueError(f"{form}: firmware does not follow it for {role}; it follows {', '.join(FOLLOWED[role])}")

@@ -6,10 +6,14 @@ implementations, hls4ml's and the Verilog's.
 
 import math
 import re
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from flow.errors import BadInput
+
+if TYPE_CHECKING:
+    from flow.design import Design
 
 
 class Backend(StrEnum):
@@ -110,9 +114,14 @@ class Target:
         return dict(self.reuse).get(layer, self.reuse_factor)
 
     @property
+    def interval(self) -> int:
+        """Clock cycles between events: the largest reuse factor."""
+        return max((self.reuse_factor, *(factor for _, factor in self.reuse)))
+
+    @property
     def plain(self) -> bool:
         """Whether the RTL is of the kind that closed forms price: unrolled, in as few cycles as the clock allows."""
-        return self.cycles is None and max((self.reuse_factor, *(factor for _, factor in self.reuse))) == 1
+        return self.cycles is None and self.interval == 1
 
     def to_json(self) -> dict:
         row = {field.name: getattr(self, field.name) for field in fields(self)}
@@ -135,6 +144,12 @@ class Target:
         if not isinstance(reuse, dict):
             raise BadInput(f"reuse {_short(reuse)}: an object of layers and their reuse factors is needed")
         return Target(**{**row, "reuse": tuple(reuse.items())})
+
+
+def for_design(target: Target, design: "Design") -> Target:
+    """What a design is built for: a task's target with the design's own reuse factors; the same object without any."""
+    own = {name: part.reuse for name, part in design.layers if part.reuse is not None}
+    return replace(target, reuse=tuple((dict(target.reuse) | own).items())) if own else target
 
 
 # What stands in scripts of tools, unquoted.

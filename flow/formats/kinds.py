@@ -39,11 +39,12 @@ KINDS: dict[str, type] = {
 WIDTHLESS = ("ternary", "binary", "stochastic_ternary", "stochastic_binary")
 
 # Which kinds go where; an activation's kinds depend on its function. Only kernels take a scale from the values.
+# "ternary" and "binary" stand in the place of a rectifier, as in AutoQKeras: they are applied to the sum itself.
 INPUTS = ("quantized_bits", "truncated_bits", "half_up_bits")
 KERNELS = ("quantized_bits", "ternary", "binary", "stochastic_ternary", "stochastic_binary", "quantized_po2")
-BIASES = ("quantized_bits",)
+BIASES = ("quantized_bits", "quantized_po2")
 ACTIVATIONS_OF: dict[str, tuple[str, ...]] = {
-    "relu": ("quantized_relu", "truncated_relu", "half_up_relu", "quantized_relu_po2"),
+    "relu": ("quantized_relu", "truncated_relu", "half_up_relu", "quantized_relu_po2", "ternary", "binary"),
     "linear": ("quantized_bits", "truncated_bits", "half_up_bits", "ternary", "binary"),
     "tanh": ("quantized_tanh",),
     "sigmoid": ("quantized_sigmoid",),

@@ -22,8 +22,8 @@ from flow.search.problem import Knowledge, Past, Problem, Proposal, key_of
 from flow.sensitivity.knowledge import Sensitivity
 from flow.store import Step, commit, versions
 from flow.study import State as TrialState
-from flow.study.claims import is_claimed
 from flow.study import Study, Trial, claim_batch, pasts, storage_of
+from flow.study.claims import is_claimed
 from flow.train.designs import figures_of, member_parameters
 from flow.train.schedule import Importance
 
@@ -43,15 +43,18 @@ class Batch:
 def search(context: Context, ground: Ground, state: State, number: int) -> State:
     """Propose and train the round's trials, batch by batch."""
     study = study_of(context, ground)
+    if number == 1:  # afterwards a storage that is away stops nothing
+        study.open()
     total = number * context.task.search.trials
     while len(state.trials) < total and not context.time_is_over:
         window = _window(context, ground, state, number, total)
         if not window:
             context.say(f"[{context.name}] the space has no more designs to propose")
             break
-        for batch in window[1:]:  # those behind the first are for this process only where nobody else is at them
-            _take(context, ground, state, number, batch, study, wait=False)
-        state = replace(state, trials=(*state.trials, *_take(context, ground, state, number, window[0], study)))
+        batch = _next(context, study, window)
+        trials = _take(context, ground, state, number, batch, window, study)
+        if batch is window[0]:
+            state = replace(state, trials=(*state.trials, *trials))
     if context.time_is_over and len(state.trials) < total:
         context.say(
             f"[{context.name}] the time is over after {len(state.trials)} of {total} trials; run again to go on"
@@ -68,7 +71,7 @@ def record(context: Context, ground: Ground, state: State) -> None:
 
 
 def study_of(context: Context, ground: Ground) -> Study:
-    """The task's study in Optuna's storage, opened; BadInput or Storage where it is another one's."""
+    """The task's study in Optuna's storage; BadInput for what is no storage."""
     task = context.task
     settings = [part.model_dump(mode="json") for part in (task.objective, task.train, task.budget)]
     run = {
@@ -84,7 +87,7 @@ def study_of(context: Context, ground: Ground) -> Study:
         "versions": versions(),
         "commit": commit(),
     }
-    study = Study(
+    return Study(
         storage_place(context),
         f"{context.name}-{context.store.key('study', run)[:8]}",
         objectives=objectives(task.objective),
@@ -93,8 +96,6 @@ def study_of(context: Context, ground: Ground) -> Study:
         notes=notes,
         claims=context.out / "claims",
     )
-    study.open()
-    return study
 
 
 def storage_place(context: Context):
@@ -198,8 +199,9 @@ def _knowledge(context: Context, ground: Ground, state: State) -> Knowledge:
 
         return context.store.step(name, inputs, announced)
 
-    def parameters_of(number: int):
-        return _weights_of(context, state.trials[number])
+    def parameters_of(number: int) -> Origin:
+        # Where widths are to choose, trials have other shapes than the tables: the float network stands for them.
+        return ground.start if ground.wide is not None else _weights_of(context, state.trials[number])
 
     return Sensitivity(
         ground.space,
@@ -213,27 +215,34 @@ def _knowledge(context: Context, ground: Ground, state: State) -> Knowledge:
     )
 
 
+def _next(context: Context, study: Study, window: Sequence[Batch]) -> Batch:
+    """The batch that this process turns to: the first one, or where another process trains that, one that nobody does."""
+    if _is_done(context, window[0]):
+        return window[0]
+    free = [b for b in window if not _is_done(context, b) and not is_claimed(study.claims, study.batch_name(b.first))]
+    return free[0] if free else window[0]
+
+
+def _marker(batch: Batch) -> dict:
+    return {"proposals": batch.key}
+
+
+def _is_done(context: Context, batch: Batch) -> bool:
+    return context.store.find("batch", _marker(batch)) is not None
+
+
 def _take(
-    context: Context, ground: Ground, state: State, number: int, batch: Batch, study: Study, wait: bool = True
+    context: Context, ground: Ground, state: State, number: int, batch: Batch, window: Sequence[Batch], study: Study
 ) -> list[Trial]:
-    """The batch's trials, trained by this process, or by another one that is at it already (without `wait`: none)."""
-    marker = {"proposals": batch.key}
-
-    def done() -> bool:
-        return context.store.find("batch", marker) is not None
-
-    name = study.batch_name(batch.first)
-    if not wait and not done() and is_claimed(study.claims, name):
-        return []
-    with claim_batch(study.claims, name, done) as mine:
+    """The batch's trials, trained by this process, or by another one that is at it already."""
+    waiting = [_proposed(context, ground, number, each, i) for each in window for i in range(len(each.proposals))]
+    with claim_batch(study.claims, study.batch_name(batch.first), lambda: _is_done(context, batch)) as mine:
         if mine:
-            designs = [ground.space.design(proposal.chosen) for proposal in batch.proposals]
-            waiting = [_proposed(context, number, batch, i, design) for i, design in enumerate(designs)]
             _tell(context, study.sync((*state.trials, *waiting)))
         trials = _train(context, ground, state, number, batch)  # read back where another process has trained it
         if mine:
             _tell(context, study.sync((*state.trials, *trials)))
-            context.store.step("batch", marker, lambda: ({"trials": len(trials)}, {}))
+            context.store.step("batch", _marker(batch), lambda: ({"trials": len(trials)}, {}))
     return trials
 
 
@@ -242,8 +251,9 @@ def _tell(context: Context, line: str) -> None:
         context.say(f"[{context.name}] {line}")
 
 
-def _proposed(context: Context, number: int, batch: Batch, place: int, design: Design) -> Trial:
+def _proposed(context: Context, ground: Ground, number: int, batch: Batch, place: int) -> Trial:
     proposal = batch.proposals[place]
+    design = ground.space.design(proposal.chosen)
     return Trial(
         batch.first + place, number, proposal.chosen, design, TrialState.PROPOSED, {}, parent=proposal.parent,
         by=proposal.by or context.task.search.strategy, seed=context.task.search.seed, batch=batch.first,
@@ -275,7 +285,7 @@ def _train_together(
         if told.keys() >= {context.task.objective.metric}:
             told |= _score(context, ground, told)
         found[place] = replace(
-            _proposed(context, number, batch, place, design),
+            _proposed(context, ground, number, batch, place),
             state=TrialState.FAILED if row["failed"] else TrialState.TRAINED,
             figures=told,
             step=step.folder.name,

@@ -11,6 +11,7 @@ from flow.cost.bits import ebops
 from flow.design import Design
 from flow.errors import ToolFailed
 from flow.firmware.gate import tools
+from flow.firmware.settings import for_design
 from flow.loop import pricing
 from flow.loop.context import Context
 from flow.loop.prepare import Ground
@@ -108,14 +109,14 @@ def build_project(context: Context, ground: Ground, item: Built) -> Path:
     """The design's project folder, written unless it is there, whole, and of the same weights and settings."""
     from flow.firmware import project
 
-    folder = project_folder(context, item)
+    folder, target = project_folder(context, item), for_design(context.target, item.design)
     key = context.store.key(
         "project",
         {
             "weights": Path(item.step).name,
             "member": item.member,
             "design": item.design.to_json(),
-            "target": context.target.to_json(),
+            "target": target.to_json(),
             "scaling": ground.data.result["scaling"],
         },
     )
@@ -139,7 +140,7 @@ def build_project(context: Context, ground: Ground, item: Built) -> Path:
             ground.scaling,
             narrowed_topology(ground.topology, item.design),
             context.name,
-            context.target,
+            target,
             context.out,
             provenance,
             words,
@@ -155,12 +156,13 @@ def _provenance(folder: Path) -> dict:
 
 
 def _traced(context: Context, ground: Ground, design: Design, step: Step, member: int) -> dict:
+    target = for_design(context.target, design)
     inputs = {
         "weights": step.key,
         "member": member,
         "design": design.to_json(),
         "scaling": ground.data.result["scaling"],
-        "target": context.target.to_json(),
+        "target": target.to_json(),
     }
 
     def compute():
@@ -170,8 +172,8 @@ def _traced(context: Context, ground: Ground, design: Design, step: Step, member
         with context.stage("tracing", design.digest):
             topology, weights = member_network(ground.topology, step.arrays, member)
             model = qkeras_model.build(topology, design, ground.scaling, weights)
-            traced = rtl.trace(model, ground.scaling.word, context.target)
-            summary = rtl.summarise(traced, context.target, model)
+            traced = rtl.trace(model, ground.scaling.word, target)
+            summary = rtl.summarise(traced, target, model)
             return {"latency_cycles": summary.latency_cycles, "counts": summary.counts}, {}
 
     return context.store.step("trace", inputs, compute).result
@@ -194,7 +196,8 @@ def _verify(context: Context, ground: Ground, item: Built, project: Path) -> dic
                 vectors(ground.scaling, real, RANDOM_VECTORS, seed, item.design.input, kernel)
                 for real in (ground.words("test"), ground.words("test")[:RTL_VECTORS])
             )
-            found = gate.compare_project(project, model, ground.scaling.word, context.target, words, rtl_words=few)
+            target = for_design(context.target, item.design)
+            found = gate.compare_project(project, model, ground.scaling.word, target, words, rtl_words=few)
             require(found)
             return found.to_json(), {}
 

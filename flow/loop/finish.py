@@ -7,6 +7,7 @@ import numpy as np
 
 from flow.cost import COSTS, power
 from flow.estimate.knowledge import power_model
+from flow.firmware.settings import for_design
 from flow.loop import pricing
 from flow.loop.batches import now
 from flow.loop.build import model_of, project_folder
@@ -264,7 +265,7 @@ def _chosen(context: Context, ground: Ground, state: State, best: Built, test: M
         "figures": _json(best.physics)
         | _json(reported)
         | _json({name: best.predicted["model"][name] for name in COSTS})
-        | _json(_power(context, reported)),
+        | _json(_power(context, best, reported)),
         "test": test,
         "inside_budget": best.inside(context.limits, clock),
         "margins": {
@@ -278,12 +279,11 @@ def _chosen(context: Context, ground: Ground, state: State, best: Built, test: M
     }
 
 
-def _power(context: Context, reported: Mapping[str, Figure]) -> dict[str, Figure]:
+def _power(context: Context, item: Built, reported: Mapping[str, Figure]) -> dict[str, Figure]:
     """Power, and energy of an inference, of the resources that a report tells; one event comes every interval."""
-    counts, target = {name: reported[name].value for name in power.RESOURCES}, context.task.target
-    return power.figures(
-        power_model(context.known), counts, target.part, target.clock_ns, context.task.firmware.interval
-    )
+    counts = {name: reported[name].value for name in power.RESOURCES}
+    target = for_design(context.target, item.design)
+    return power.figures(power_model(context.known), counts, target.part, target.clock_ns, target.interval)
 
 
 def _ranges(context: Context, ground: Ground, item: Built) -> list[dict]:

@@ -11,6 +11,7 @@ from flow.data.scaling import Centred, InputScaling
 from flow.design import Design, LayerDesign
 from flow.errors import BadInput, BudgetMissed
 from flow.firmware.followed import check_form
+from flow.firmware.reuse import check_choices
 from flow.formats import Format, best_integer, parse
 from flow.loop import pricing
 from flow.loop.context import Context, scaling_of
@@ -99,12 +100,8 @@ class Ground:
         """The widest network of the space, which holds all its designs; None where no width is to choose."""
         if self.space is None:
             return None
-        factors = {
-            target.rpartition(".")[0]: [factor for _, factor in options]
-            for target, options in self.space.choices
-            if target.endswith(".width")
-        }
-        return widest(self.topology, factors) if factors else None
+        widths = self.space.numbers("width")
+        return widest(self.topology, widths) if widths else None
 
     @property
     def float_figures(self) -> dict[str, Figure]:
@@ -113,10 +110,11 @@ class Ground:
 
 def lay_ground(context: Context) -> Ground:
     """Events, network, float reference and space; everything wrong with the task is said here, before training."""
-    from flow.search import strategy
+    from flow.search import check_settings, strategy
 
     task = context.task
     strategy(task.search.strategy, f"{context.path}: search.strategy")
+    check_settings(task.search.options, f"{context.path}: search.options")
     check_files(context)
     topology = read_topology(context)
     check_space(task.space, topology, context.path)
@@ -376,7 +374,19 @@ def check_followed(context: Context, topology: Topology) -> None:
 
 def check_firmware(context: Context, topology: Topology) -> None:
     """Raise BadInput where the network can't be built as the task asks for it."""
-    least, word = least_design(context.task.space, topology, context.path), parse(context.task.data.word)
+    space, word = context.task.space, parse(context.task.data.word)
+    choices = build_space(space, topology, None, None, context.path)
+    try:
+        check_choices(
+            topology,
+            context.target,
+            choices.numbers("reuse"),
+            choices.numbers("width"),
+            context.task.target.interval,
+        )
+    except BadInput as error:
+        raise BadInput(f"{context.path}: space: {error}") from None
+    least = least_design(space, topology, context.path)
     inputs = {"topology": topology.to_json(), "design": least.to_json(), "word": str(word)}
 
     def compute():

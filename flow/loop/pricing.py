@@ -15,7 +15,7 @@ from flow.estimate import subject
 from flow.estimate.gather import NOT_PRICED, observation, on_hls, on_verilog
 from flow.estimate.knowledge import hls_model, verilog_model
 from flow.estimate.observation import Observation, joined
-from flow.firmware.settings import Target
+from flow.firmware.settings import Target, for_design
 from flow.formats import Fixed
 from flow.loop.context import Context
 from flow.loop.state import Built, CostState
@@ -39,7 +39,8 @@ def predict(context: Context, model: CostState, topology: Topology, design: Desi
         found = _hls(context, model, topology, design)
     else:
         clock, by_whom = context.task.target.clock_ns, (context.tool.name, _stage(context))
-        found = pipelined(rtl_cost.predict(model, topology, design, word, clock, *by_whom), context.target)
+        own = for_design(context.target, design)
+        found = pipelined(rtl_cost.predict(model, topology, design, word, clock, *by_whom), own)
     return costs(topology, design) | found
 
 
@@ -57,15 +58,16 @@ def by_layer(
     """Layer → predicted figures of one design."""
     topology = narrowed_topology(topology, design)
     if context.tool.implementation is Implementation.HLS4ML:
-        network = subject.network(topology, design, context.target)
+        network = subject.network(topology, design, for_design(context.target, design))
         return hls.predict_by_layer(model, network, _stage(context))
     of = model.of(context.tool.name, _stage(context))
     return rtl_cost.predict_by_layer(of, topology, design, word, context.task.target.clock_ns)
 
 
-def priced(context: Context) -> bool:
-    """Whether the closed forms speak of what is built."""
-    return context.tool.implementation is Implementation.HLS4ML or context.target.plain
+def priced(context: Context, design: Design | None = None) -> bool:
+    """Whether the closed forms speak of what is built: of a design, or of those without reuse factors of their own."""
+    target = context.target if design is None else for_design(context.target, design)
+    return context.tool.implementation is Implementation.HLS4ML or target.plain
 
 
 def learn(context: Context, topology: Topology, word: Fixed, built: Sequence[Built]) -> CostState:
@@ -74,14 +76,17 @@ def learn(context: Context, topology: Topology, word: Fixed, built: Sequence[Bui
     Reports of what the closed forms do not price teach nothing, which is said.
     """
     reported = [item for item in built if item.report is not None]
-    if reported and not priced(context):
-        context.say(f"  the reports leave the cost model as it is: {NOT_PRICED}")
-        reported = []
+    silent = [item for item in reported if not priced(context, item.design)]
+    if silent:
+        said = ", ".join(item.design.digest for item in silent)
+        context.say(f"  the reports of {said} leave the cost model as it is: {NOT_PRICED}")
+    reported = [item for item in reported if priced(context, item.design)]
     found = []
     for item in reported:
         own = narrowed_topology(topology, item.design)
         if context.tool.implementation is Implementation.HLS4ML:
-            of = on_hls(item.report, subject.network(own, item.design, context.target))
+            target = for_design(context.target, item.design)
+            of = on_hls(item.report, subject.network(own, item.design, target))
         else:
             target = context.task.target
             of = on_verilog(item.report, own, item.design, word, dict(item.traced), target.part, target.clock_ns)
@@ -120,7 +125,7 @@ def _stage(context: Context) -> str:
 
 
 def _hls(context: Context, model: CostState, topology: Topology, design: Design) -> dict[str, Figure]:
-    network = subject.network(topology, design, context.target)
+    network = subject.network(topology, design, for_design(context.target, design))
     found = {
         name: figure(
             name,

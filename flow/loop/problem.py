@@ -6,6 +6,7 @@ import numpy as np
 
 from flow.cost import COSTS
 from flow.cost import rtl as rtl_cost
+from flow.cost.forgiving import GOALS, Reference, reference_price
 from flow.design import Design
 from flow.formats import Fixed
 from flow.loop import pricing
@@ -98,14 +99,19 @@ def problem(
         space.forbidden,
         tuple(_parameters(space, layers) for _, layers in space.blocks),
         _reads(topology, space),
-        settings=_settings(context),
+        settings=_settings(context, topology),
     )
 
 
-def _settings(context: Context) -> dict[str, dict]:
+def _settings(context: Context, topology: Topology) -> dict[str, dict]:
     """The settings of strategies; AutoQKeras' are those of its score, unless it is given its own."""
     asked = context.task.search.options
-    return asked | {"autoqkeras": context.task.objective.forgiving.model_dump() | asked.get("autoqkeras", {})}
+    score = context.task.objective.forgiving.model_dump() | asked.get("autoqkeras", {})
+    references = {item.value: item for item in Reference}
+    if str(score["goal"]) in GOALS and str(score["reference"]) in references:  # what is neither, the strategy refuses
+        price = reference_price(topology, score["goal"], references[score["reference"]])
+        score = {"reference_price": price} | score
+    return asked | {"autoqkeras": score}
 
 
 def _parameters(space: SearchSpace, layers: Sequence[str]) -> tuple[str, ...]:

@@ -6,17 +6,59 @@ proposals.
 """
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from flow.errors import BadInput
-from flow.search import neighbours, nsga2, random, tpe
+from flow.search import (
+    amed,
+    auto,
+    autoqkeras,
+    evolve,
+    fbm,
+    fit,
+    fitcompress,
+    gp,
+    grid,
+    intervals,
+    metropolis,
+    neighbours,
+    nsga2,
+    nsga3,
+    random,
+    sensitivity,
+    tpe,
+)
+from flow.search.options import Options, settings
 from flow.search.problem import Past, Problem, Proposal, Propose
 
 STRATEGIES: dict[str, Propose] = {
     "random": random.propose,
+    "grid": grid.propose,
     "tpe": tpe.propose,
     "nsga2": nsga2.propose,
+    "nsga3": nsga3.propose,
+    "gp": gp.propose,
+    "autoqkeras": autoqkeras.propose,
     "neighbours": neighbours.propose,
+    "fit": fit.propose,
+    "fitcompress": fitcompress.propose,
+    "sensitivity": sensitivity.propose,
+    "intervals": intervals.propose,
+    "fbm": fbm.propose,
+    "amed": amed.propose,
+    "evolve": evolve.propose,
+    "auto": auto.propose,
+}
+
+
+OPTIONS: dict[str, Options] = {  # of the strategies that have settings
+    "autoqkeras": autoqkeras.OPTIONS,
+    "fitcompress": fitcompress.OPTIONS,
+    "sensitivity": sensitivity.OPTIONS,
+    "fbm": metropolis.OPTIONS,
+    "amed": metropolis.OPTIONS,
+    "evolve": evolve.OPTIONS,
+    "auto": auto.options(tuple(STRATEGIES)),
 }
 
 
@@ -27,6 +69,13 @@ def strategy(name: str, where: str = "search.strategy") -> Propose:
         hint = f"did you mean {guess[0]!r}? " if guess else ""
         raise BadInput(f"{where}: unknown strategy {name!r}; {hint}known: {', '.join(STRATEGIES)}")
     return STRATEGIES[name]
+
+
+def check_settings(asked: Mapping[str, Mapping[str, object]], where: str = "search.options") -> None:
+    """Raise BadInput for settings of a strategy that is unknown, or has no such setting, or not this value."""
+    for name, own in asked.items():
+        strategy(name, where)
+        settings(OPTIONS.get(name, {}), own, f"{where}.{name}")
 
 
 def propose(name: str, problem: Problem, past: Sequence[Past], n: int, seed: int) -> list[Proposal]:

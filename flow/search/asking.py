@@ -7,7 +7,7 @@ from flow.search.places import fresh, told
 from flow.search.problem import Past, Problem, Proposal
 
 
-def ask(sampler, problem: Problem, past: Sequence[Past], n: int) -> list[Proposal]:
+def ask(sampler, problem: Problem, past: Sequence[Past], n: int, tries: int | None = None) -> list[Proposal]:
     """`n` proposals of an Optuna sampler that has seen `past`; none is forbidden, or repeats another or the past.
 
     The study lives in memory and is made anew from the trials, so that costs which reports have
@@ -42,4 +42,4 @@ def ask(sampler, problem: Problem, past: Sequence[Past], n: int) -> list[Proposa
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return fresh(problem, past, n, draw)
+        return fresh(problem, past, n, draw, tries)

@@ -34,7 +34,8 @@ def propose(problem: Problem, past: Sequence[Past], n: int, seed: int) -> list[P
     score = _score(problem, problem.knowledge.damages(Measure.FIT), told(past))
     start = places_of(problem, random_designs(problem, RANDOM, rng) + [item.chosen for item in told(past)])
     rows, cost, excess, merit = _ranked(problem, start, score, rng)
-    unseen = np.array([key_of(chosen_at(problem, row)) not in taken(past) for row in rows], bool)
+    seen = taken(past)
+    unseen = np.array([key_of(chosen_at(problem, row)) not in seen for row in rows], bool)
     order = spread(cost, np.where(excess <= NEAR, merit, -np.inf), unseen, n)
     ready = iter([chosen_at(problem, rows[i]) for i in order])
 
@@ -50,7 +51,9 @@ def priced(problem: Problem, designs: Sequence) -> "tuple[np.ndarray, np.ndarray
     import numpy as np
 
     prices = problem.prices(designs)
-    over = [np.asarray(prices[name]) / limit - 1.0 for name, limit in problem.limits.items() if limit and name in prices]
+    over = [
+        np.asarray(prices[name]) / limit - 1.0 for name, limit in problem.limits.items() if limit and name in prices
+    ]
     cost = np.asarray(prices[problem.objectives[problem.cost].name], float)
     return cost, np.max(over, axis=0) if over else np.full(len(designs), -1.0)
 
@@ -65,7 +68,8 @@ def front(cost: "np.ndarray", merit: "np.ndarray") -> "np.ndarray":
 
 
 def spread(cost: "np.ndarray", merit: "np.ndarray", unseen: "np.ndarray", n: int) -> list[int]:
-    """Up to `n` unseen points: of the front, evenly over log cost, and where it has too few, of the fronts behind it."""
+    """Up to `n` unseen points: of the front, evenly over log cost, and where it has too few, of the fronts behind
+    it."""
     import numpy as np
 
     left, found = merit.copy(), []

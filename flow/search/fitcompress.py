@@ -1,11 +1,12 @@
 """FITCompress (Zandonati et al., arXiv 2302.07612): from the dense network down to a compression goal, along a path.
 
-A node is a set of formats and one sparsity for the whole network. A move takes one format to the next narrower choice, or
-the sparsity to the next of 40, spaced evenly in the logarithm of what is kept, each kernel taking the nearest keep fraction
-that it has. The way so far counts g = Σ sqrt(ΔFIT) over the moves, the rest h = sqrt(|compression − goal|²·ΣFθ²), and the
-open node with the least g + weight·h goes on; compression is cost over the dense network's. A goal's path goes on from the
-one before, so that one path gives a design for each goal. After trials, paths start from trained designs, with the
-Fisher information measured anew at their weights, which the designs on the path inherit.
+A node is a set of formats and one sparsity for the whole network. A move takes one format to the next narrower
+choice, or the sparsity to the next of 40, spaced evenly in the logarithm of what is kept, each kernel taking the
+nearest keep fraction that it has. The way so far counts g = Σ sqrt(ΔFIT) over the moves, the rest h =
+sqrt(|compression − goal|²·ΣFθ²), and the open node with the least g + weight·h goes on; compression is cost over the
+dense network's. A goal's path goes on from the one before, so that one path gives a design for each goal. After
+trials, paths start from trained designs, with the Fisher information measured anew at their weights, which the
+designs on the path inherit.
 
 What differs from the paper: ΔFIT is the difference of both nodes' damages, and ΣFθ² the largest damage that the tables
 hold for the kernels, as strategies see tables and no weights. Activations, biases and the input move as kernels do.
@@ -18,6 +19,7 @@ from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
 from flow.search.fit import by_term, priced
+from flow.search.options import Option, settings
 from flow.search.places import chosen_at, fresh, places_of, sizes, taken, told
 from flow.search.problem import Chosen, Measure, Past, Problem, Proposal, key_of
 
@@ -27,10 +29,13 @@ if TYPE_CHECKING:
     from flow.search.damages import Damages
 
 SPARSITIES = 40  # 1 - 10**(-3 k / 39)
-WEIGHT = 1.0  # of the heuristic
 EXPANDED = 24  # nodes that one goal may open before the search becomes greedy
 STARTS = 3  # trained designs that paths of a later batch start from
 LEAST = 0.25  # of the budget: the smallest goal
+
+OPTIONS: dict[str, Option] = {
+    "weight": Option(1.0, (0.0, 1000.0), "Weight of the way that is left against the way so far (the paper's lambda)."),
+}
 
 
 @dataclass(frozen=True)
@@ -79,8 +84,8 @@ def _starts(problem: Problem, past: Sequence[Past]) -> Iterator[tuple[int | None
 
 
 def _goals(problem: Problem, start: Node, count: int, rng: "np.random.Generator") -> list[float]:
-    """Compression goals, largest first: spread evenly in log cost from the start down to a part of the budget, where each
-    batch has others."""
+    """Compression goals, largest first: spread evenly in log cost from the start down to a part of the budget, where
+    each batch has others."""
     import numpy as np
 
     dense = chosen_at(problem, start.places)
@@ -94,7 +99,7 @@ def _goals(problem: Problem, start: Node, count: int, rng: "np.random.Generator"
 
 def _path(problem: Problem, start: Node, damages: "Damages", goals: Sequence[float]) -> Iterator[dict[str, str]]:
     """The first design on the path at each goal."""
-    weight = float(problem.options.get("weight", WEIGHT))
+    weight = float(settings(OPTIONS, problem.options, "search.options.fitcompress")["weight"])
     dense = float(priced(problem, [chosen_at(problem, start.places)])[0][0]) or 1.0
     scale = _energy(problem, damages)
     node = start
@@ -201,4 +206,6 @@ def _near(problem: Problem, found: Sequence[Proposal], rng: "np.random.Generator
     from flow.search.neighbours import step
 
     rows, room = places_of(problem, [proposal.chosen for proposal in found]), sizes(problem)
-    return [chosen_at(problem, step(rows[rng.integers(len(rows))], room, rng)) for _ in range(4 * n)] if len(rows) else []
+    return (
+        [chosen_at(problem, step(rows[rng.integers(len(rows))], room, rng)) for _ in range(4 * n)] if len(rows) else []
+    )

@@ -6,8 +6,8 @@ parameters change: after few designs each parameter has had each of its choices 
 more each pair of parameters each pair of choices, as in an orthogonal array (Hedayat, Sloane, Stufken, Orthogonal Arrays,
 Springer 1999, chapter 3). The first designs are uniform: all of the first choices, all of the second ones.
 
-The seed does nothing, and what was measured changes nothing: don't expect more of it than of `random`. It is for spaces
-that are small enough to be seen whole, which `flow space` tells.
+The seed does nothing, and what was measured changes nothing: but for the uniform designs at its start, don't expect more of
+it than of `random`. It is for spaces that are small enough to be seen whole, which `flow space` tells.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,8 +1,12 @@
 """Who can start from whose weights: what was pruned away, or never was there, can't be inherited."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from flow.search.problem import Chosen, Past, Problem
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def inherits(problem: Problem, child: Chosen, parent: Chosen) -> bool:
@@ -13,6 +17,27 @@ def inherits(problem: Problem, child: Chosen, parent: Chosen) -> bool:
         if name.endswith("width") and child[name] != parent[name]:
             return False
     return True
+
+
+def heirs(problem: Problem, rows: "np.ndarray", parents: "np.ndarray", age: "np.ndarray") -> "np.ndarray":
+    """For each design at places (designs, parameters) the place of the parent (parents, parameters) whose weights it
+    starts from: the fewest steps away of those that it can inherit from, of equal ones the longest trained; -1 where
+    none is.
+    """
+    import numpy as np
+
+    if not len(parents) or not len(rows):
+        return np.full(len(rows), -1)
+    far = np.stack([np.abs(row - parents).sum(axis=1) for row in rows]).astype(float)
+    for i, (name, options) in enumerate(problem.parameters.items()):
+        if name.endswith("keep"):
+            kept = np.array([_number(text) for text in options])
+            far[kept[rows[:, i]][:, None] > kept[parents[:, i]][None]] = np.inf
+        elif name.endswith("width"):
+            far[rows[:, i][:, None] != parents[:, i][None]] = np.inf
+    far = far - 0.5 * (age / max(float(age.max()), 1.0))[None]
+    best = far.argmin(axis=1)
+    return np.where(np.isfinite(far[np.arange(len(rows)), best]), best, -1)
 
 
 def ages(past: Sequence[Past]) -> dict[int, int]:

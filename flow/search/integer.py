@@ -1,8 +1,9 @@
 """Choices of least damage under limits, exactly: a mixed integer linear program for HiGHS (through SciPy).
 
-Every parameter has a binary variable for each of its choices, of which one is 1. A table over several parameters has a
-continuous variable for each combination, whose sums over the others equal the binaries: where these are whole numbers, the
-one combination that was chosen is 1 (the local polytope of Wainwright and Jordan, Found. Trends Mach. Learn. 1 (2008) 1).
+Every parameter has a binary variable for each of its choices, of which one is 1. A table over several parameters has
+a continuous variable for each combination, whose sums over the others equal the binaries: where these are whole
+numbers, the one combination that was chosen is 1 (the local polytope of Wainwright and Jordan, Found. Trends Mach.
+Learn. 1 (2008) 1).
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,7 +32,8 @@ class Block:
 
 @dataclass(frozen=True)
 class Program:
-    """Parameters, the blocks whose sum is to be least, the blocks of each limited figure, and forbidden combinations."""
+    """Parameters, the blocks whose sum is to be least, the blocks of each limited figure, and forbidden
+    combinations."""
 
     parameters: Mapping[str, tuple[str, ...]]
     damage: Sequence[Block]
@@ -81,8 +83,8 @@ class Program:
         blocks = [*self.damage, *(block for some in self.costs.values() for block in some)]
         known = sorted({frozenset(block.names) for block in blocks}, key=lambda s: (-len(s), sorted(s)))
         found: list[frozenset] = []
-        for names in known:
-            if not any(names <= other for other in found):
+        for names in [*known, frozenset(list(self.parameters)[:1])]:  # a constant needs a place too
+            if names and not any(names <= other for other in found):
                 found.append(names)
         order = list(self.parameters)
         return tuple(tuple(sorted(names, key=order.index)) for names in found)
@@ -102,7 +104,8 @@ class Program:
 
     @cached_property
     def _structure(self):
-        """One choice for each parameter, and combinations that agree with the choices: rows (sparse), right-hand sides."""
+        """One choice for each parameter, and combinations that agree with the choices: rows (sparse), right-hand
+        sides."""
         import numpy as np
         from scipy.sparse import coo_array
 
@@ -128,7 +131,8 @@ class Program:
         return coo_array((values, (rows, columns)), shape=(len(right), start)).tocsr(), np.array(right)
 
     def _rules(self, limits: Mapping[str, float], excluded: Sequence[Chosen]):
-        """Rows (dense) that stay at or below their right-hand sides: limits, forbidden combinations, excluded designs."""
+        """Rows (dense) that stay at or below their right-hand sides: limits, forbidden combinations, excluded
+        designs."""
         import numpy as np
 
         width = self._structure[0].shape[1]

@@ -8,8 +8,8 @@ from flow.search.integer import Block
 from flow.search.places import chosen_at, random_designs
 from flow.search.problem import Chosen, Problem, key_of
 
-COMBINATIONS = 2048  # that one table may hold
-TOLERANCE = 5e-3  # of the layer's cost: what two choices may change together and still count as additive
+COMBINATIONS = 256  # that one table may hold: each is priced once
+TOLERANCE = 0.02  # of the layer's cost: what two choices may change together and still count as additive
 
 
 def cost_blocks(problem: Problem, figures: Sequence[str]) -> dict[str, list[Block]]:
@@ -25,14 +25,14 @@ def cost_blocks(problem: Problem, figures: Sequence[str]) -> dict[str, list[Bloc
 
 
 class _Prices:
-    """Costs by layer, each design priced once. `base` is the middle of the space, or an allowed design."""
+    """Costs by layer, each design priced once. `base` is the middle of the space; `bases` has a random design too."""
 
     def __init__(self, problem: Problem):
         import numpy as np
 
         middle = chosen_at(problem, [len(options) // 2 for options in problem.parameters.values()])
-        some = random_designs(problem, 4, np.random.default_rng(0))
-        self.problem, self.base, self.bases = problem, middle, [middle, *some[:2]]
+        some = random_designs(problem, 4, np.random.default_rng(0))[:1]
+        self.problem, self.base, self.bases = problem, middle, [middle, *some]
         self._known: dict = {}
 
     def __call__(self, chosen: Chosen):
@@ -57,7 +57,7 @@ def _of_layer(problem: Problem, price: _Prices, layer: str, figure: str) -> list
             own = {name: problem.parameters[name][i] for name, i in zip(names, place)}
             table[place] = price.of(layer, figure, {**price.base, **own}) - (start if blocks else 0.0)
         blocks.append(Block(names, table))
-    return blocks
+    return blocks or [Block((), np.array(start))]
 
 
 def _together(problem: Problem, price: _Prices, layer: str, figure: str) -> list[tuple[str, ...]]:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from flow.search.asking import ask
+from flow.search.places import told
 from flow.search.problem import Past, Problem, Proposal
 
 
@@ -10,5 +11,5 @@ def propose(problem: Problem, past: Sequence[Past], n: int, seed: int) -> list[P
     """Children of the best trials so far: uniform crossover, then mutation of about one parameter."""
     import optuna
 
-    sampler = optuna.samplers.NSGAIISampler(seed=seed, population_size=min(32, max(2, len(past))))
+    sampler = optuna.samplers.NSGAIISampler(seed=seed, population_size=min(32, max(2, len(told(past)))))
     return ask(sampler, problem, past, n)

@@ -4,6 +4,7 @@ NSGA-II for three objectives and more: where nearly every design is on the front
 reference directions. With two objectives `nsga2` does as well.
 """
 
+import warnings
 from collections.abc import Sequence
 from math import comb
 
@@ -11,17 +12,21 @@ from flow.search.asking import ask
 from flow.search.places import told
 from flow.search.problem import Past, Problem, Proposal
 
+POPULATION = 24  # parents; a search has few generations, so few of all trials are
+
 
 def propose(problem: Problem, past: Sequence[Past], n: int, seed: int) -> list[Proposal]:
     """Children of the best trials so far: uniform crossover, then mutation of about one parameter."""
     import optuna
 
-    population = min(32, max(2, len(told(past))))
-    sampler = optuna.samplers.NSGAIIISampler(
-        seed=seed,
-        population_size=population,
-        dividing_parameter=divisions(len(problem.objectives), population),
-    )
+    population = min(POPULATION, max(2, len(told(past))))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        sampler = optuna.samplers.NSGAIIISampler(
+            seed=seed,
+            population_size=population,
+            dividing_parameter=divisions(len(problem.objectives), population),
+        )
     return ask(sampler, problem, past, n)
 
 

@@ -27,18 +27,27 @@ def settings(options: Options, asked: Mapping[str, object], where: str) -> dict[
     for name in asked:
         if name not in options:
             raise BadInput(f"{where}: unknown setting {name!r}; known: {', '.join(options) or 'none'}")
-    return {name: _checked(option, asked.get(name, option.default), f"{where}.{name}") for name, option in options.items()}
+    return {
+        name: _checked(option, asked.get(name, option.default), f"{where}.{name}") for name, option in options.items()
+    }
 
 
 def _checked(option: Option, value: object, where: str) -> object:
     if option.is_number:
         least, most = option.allowed
         whole = isinstance(option.default, int)
-        if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)) or not least <= value <= most:
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int if whole else (int, float))
+            or not least <= value <= most
+        ):
             kind = "a whole number" if whole else "a number"
             raise BadInput(f"{where}: {value!r} is not allowed; allowed: {kind} from {least:g} to {most:g}")
         return value
-    several = list(value) if isinstance(value, (list, tuple)) else [value]
+    lists = isinstance(value, (list, tuple)) and isinstance(option.default, (list, tuple))
+    several = list(value) if lists else [value]
+    if not several:
+        raise BadInput(f"{where}: nothing is named; allowed: {', '.join(map(str, option.allowed))}")
     for item in several:
         if item not in option.allowed:
             raise BadInput(f"{where}: {item!r} is not allowed; allowed: {', '.join(map(str, option.allowed))}")

@@ -1,5 +1,6 @@
 """Designs as rows of places in their parameters' lists, and new designs that nobody has proposed yet."""
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -39,12 +40,15 @@ def told(past: Sequence[Past]) -> list[Past]:
     return [item for item in past if item.values]
 
 
-def fresh(problem: Problem, past: Sequence[Past], n: int, draw: Callable[[], Chosen | None]) -> list[Proposal]:
+def fresh(
+    problem: Problem, past: Sequence[Past], n: int, draw: Callable[[], Chosen | None], tries: int | None = None
+) -> list[Proposal]:
     """Up to `n` designs from `draw` that are allowed and neither proposed before nor drawn twice; a small space may
-    hold fewer. `draw` may say None where it has nothing."""
+    hold fewer. `draw` may say None where it has nothing; it is asked `tries` times at most (50 for each)."""
     seen, found = taken(past), []
-    for _ in range(50 * n):
-        if len(found) == n:
+    size = math.prod(len(options) for options in problem.parameters.values())
+    for _ in range(50 * n if tries is None else tries):
+        if len(found) == n or len(seen) >= size:
             break
         chosen = draw()
         if chosen is not None and key_of(chosen) not in seen and problem.allowed(chosen):

@@ -1,8 +1,9 @@
 """Sensitivity by choice, and the exact allocation under a budget by integer programming (HiGHS, through SciPy).
 
-The damage of a design (`measure`: output, kl, hessian or fit) is a sum over terms of few parameters each, and its cost a sum
-over layers, each of few parameters too: the design of least damage at a cost is an integer linear program (`integer`). One
-program for each rung of a ladder of budgets gives the proposals; designs that were proposed before are cut off.
+The damage of a design (`measure`: output, kl, hessian or fit) is a sum over terms of few parameters each, and its
+cost a sum over layers, each of few parameters too: the design of least damage at a cost is an integer linear program
+(`integer`). One program for each rung of a ladder of budgets gives the proposals; designs that were proposed before
+are cut off.
 
 Which parameters a layer's cost depends on is found by pricing (`layers`). Where the closed form does not add up over
 layers, the limit is corrected by the true price, and the program solved again.
@@ -11,20 +12,25 @@ layers, the limit is corrected by the true price, and the program solved again.
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from flow.errors import BadInput
 from flow.search.fit import priced
 from flow.search.integer import Block, Program
 from flow.search.layers import cost_blocks
+from flow.search.options import Option, settings
 from flow.search.places import chosen_at, fresh, sizes
 from flow.search.problem import Chosen, Measure, Past, Problem, Proposal
 
 if TYPE_CHECKING:
     import numpy as np
 
-MEASURE = Measure.OUTPUT
+OPTIONS: dict[str, Option] = {
+    "measure": Option(
+        Measure.OUTPUT.value, tuple(item.value for item in Measure), "What tells how much a choice hurts the network."
+    ),
+}
 CORRECTIONS = 4  # programs that are solved for one rung
-LOWEST, HIGHEST = 0.3, 1.2  # rungs, times the budget
+LOWEST, HIGHEST = 0.1, 1.2  # rungs, times the budget
 SLACK = 1e-9
+CLOSE = 0.01  # of a limit: the correction that is not worth another program
 
 
 def propose(problem: Problem, past: Sequence[Past], n: int, seed: int) -> list[Proposal]:
@@ -63,23 +69,28 @@ def allocated(problem: Problem, program: Program, limits: Mapping[str, float], e
         if all(true[name] <= limit * (1.0 + SLACK) for name, limit in limits.items()):
             if best is None or program.damage_of(chosen) < program.damage_of(best):
                 best = chosen
+        before = moved
         moved = {name: limit - (true[name] - program.cost_of(name, chosen)) for name, limit in limits.items()}
+        if best is not None and all(abs(moved[name] - before[name]) <= CLOSE * abs(limits[name]) for name in limits):
+            break  # it adds up, or nearly: another program would hardly have another limit
     return best
 
 
 def _program(problem: Problem) -> Program:
-    text = str(problem.options.get("measure", MEASURE.value))
-    if text not in {item.value for item in Measure}:
-        known = ", ".join(item.value for item in Measure)
-        raise BadInput(f"search.options.sensitivity.measure: {text!r} is no measure; known: {known}")
-    terms = problem.knowledge.damages(Measure(text)).terms
+    asked = settings(OPTIONS, problem.options, "search.options.sensitivity")
+    terms = problem.knowledge.damages(Measure(asked["measure"])).terms
     figures = dict.fromkeys([problem.objectives[problem.cost].name, *problem.limits])
     return Program(
         problem.parameters,
-        [Block(tuple(names), table) for names, table in terms.items()],
+        [Block(tuple(names), table[_choices(problem, names)]) for names, table in terms.items()],
         cost_blocks(problem, list(figures)),
         problem.forbidden,
     )
+
+
+def _choices(problem: Problem, names: Sequence[str]) -> tuple[slice, ...]:
+    """The part of a table that the parameters' choices are on."""
+    return tuple(slice(len(problem.parameters[name])) for name in names)
 
 
 def _ladder(problem: Problem, n: int, rng: "np.random.Generator") -> list[dict[str, float]]:

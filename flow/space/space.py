@@ -49,6 +49,14 @@ class SearchSpace:
         """What a parameter chooses for."""
         return tuple(target for target, _ in self.choices if self.parameter(target) == parameter)
 
+    def numbers(self, part: str) -> dict[str, list[float]]:
+        """Layer → what it may have of "keep", "width" or "reuse"."""
+        return {
+            target.rpartition(".")[0]: [value for _, value in options]
+            for target, options in self.choices
+            if told.part_of(target) == part
+        }
+
     @property
     def size(self) -> int:
         """Number of designs (see `counts`)."""

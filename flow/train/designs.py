@@ -14,6 +14,7 @@ from flow.train import backend
 from flow.train.evaluate import OperatingPoint, Truth, evaluate, resampled
 from flow.train.initial import Weights
 from flow.train.schedule import Schedule
+from flow.width import has_widths, kernel_masks, widest_of
 
 MONITORED = 61_440  # events of the validation sample on which members are compared while they train
 
@@ -55,10 +56,13 @@ def train_designs(
     teacher: Mapping[str, np.ndarray] | None = None,
     population: int | None = None,
     say: Callable[[str], None] = lambda text: None,
+    wide: Topology | None = None,
 ) -> tuple[dict, dict[str, np.ndarray]]:
     """Train designs (None = float) together and evaluate each on the validation sample.
 
-    `teacher`: parameters of the float network, for `schedule.distillation`. Returns rows {figures, losses, metrics,
+    `topology` is the user's network, `wide` the widest one of the space, in which designs with widths train (None: the
+    widest of these designs). Where they differ, or a design has widths, parameters are those of the wide network, and
+    "<layer>.alive" (members, units) tells which units each member has. `teacher`: parameters of the float network, for `schedule.distillation`. Returns rows {figures, losses, metrics,
     best, failed, cut} in order (epochs count from 1, None = it didn't happen), and the members' parameters, stacked
     by name "<layer>.<parameter>" (members, ...).
     """
@@ -68,7 +72,9 @@ def train_designs(
     from flow.train.parameters import deployed
     from flow.train.population import Member, Monitor
     from flow.train.population import train as train_population
+    from flow.train.widths import units_in
 
+    wide = widest_of(topology, designs) if wide is None else wide
     taught = None
     if teacher is not None and schedule.distillation is not None:
         taught = next(logits(topology, [None], [deployed(topology, teacher)], train.values))
@@ -77,7 +83,7 @@ def train_designs(
         for seed, (design, start) in enumerate(zip(designs, starts))
     ]
     trained = train_population(
-        topology,
+        wide,
         members,
         Events(train.values, train.truth.labels, taught),
         schedule,
@@ -85,8 +91,13 @@ def train_designs(
         population,
         progress,
         say,
+        topology,
     )
-    outputs = logits(topology, designs, [deployed(topology, item.parameters) for item in trained], validation.values)
+    living = None
+    if wide != topology or has_widths(designs):
+        living = [kernel_masks(wide, units_in(item.parameters)) for item in trained]
+    weights = [deployed(wide, item.parameters) for item in trained]
+    outputs = logits(wide, designs, weights, validation.values, living)
     rows = [_row(item, out, validation, physics) for item, out in zip(trained, outputs)]
     arrays = {name: np.stack([item.parameters[name] for item in trained]) for name in trained[0].parameters}
     return {"members": rows}, arrays
@@ -102,6 +113,16 @@ def member_weights(topology: Topology, arrays: Mapping[str, np.ndarray], member:
     from flow.train.parameters import deployed
 
     return deployed(topology, member_parameters(arrays, member))
+
+
+def member_network(topology: Topology, arrays: Mapping[str, np.ndarray], member: int) -> tuple[Topology, Weights]:
+    """The network of one member out of `train_designs`' arrays, and its deployed weights.
+
+    `topology` is the user's network; the member's is another one where its design has widths.
+    """
+    from flow.train.widths import narrowed
+
+    return narrowed(topology, member_parameters(arrays, member))
 
 
 def figures_of(row: Mapping) -> dict[str, Figure]:

@@ -85,12 +85,23 @@ def _role(topology: Topology, name: str) -> str:
     return topology[layer].activation if part == "activation" else part
 
 
-def formats_of(topology: Topology, designs: Sequence[Design | None]) -> dict[str, Formats]:
-    """The designs' formats as tensors, by place."""
-    return {
+def formats_of(
+    topology: Topology,
+    designs: Sequence[Design | None],
+    living: Sequence[Mapping[str, np.ndarray]] | None = None,
+) -> dict[str, Formats]:
+    """The designs' formats as tensors, by place. `living`: which weights each design's widths leave, by layer
+    (`flow.width.kernel_masks`); None where all designs have the network's own widths."""
+    found = {
         name: Formats.of([format_at(d, name) for d in designs], _rank(topology, name))
         for name in format_names(topology)
     }
+    if living is not None:
+        for layer in topology.weighted:
+            masks = tf.constant(np.stack([own[layer.name] for own in living]).astype(np.float32))
+            name = f"{layer.name}.kernel"
+            found[name] = found[name]._replace(living=masks)
+    return found
 
 
 def _rank(topology: Topology, name: str) -> int:

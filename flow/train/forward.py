@@ -13,26 +13,34 @@ from flow.topology import INPUT, Conv, Dense, Layer, Merge, Pool, Reshape, Scale
 from flow.train.quantizers import quantize_activation, quantize_input
 
 Sums = Callable[[Layer, tf.Tensor], tf.Tensor]  # (weighted layer, its values) -> its sums
+Behind = Callable[[str, tf.Tensor], tf.Tensor]  # (layer or INPUT, what it puts out) -> what the next ones read
 
 
-def forward(topology: Topology, families: Mapping, x: tf.Tensor, formats: Mapping, sums: Sums) -> tf.Tensor:
+def forward(
+    topology: Topology,
+    families: Mapping,
+    x: tf.Tensor,
+    formats: Mapping,
+    sums: Sums,
+    behind: Behind = lambda name, values: values,
+) -> tf.Tensor:
     """Logits (members, events, classes) of centred inputs x (members or 1, events, n_in).
 
     `formats` and `families` go by name: `INPUT`, and "<layer>.activation" where a layer is quantized. `sums`
-    gives what a layer with a kernel puts out in front of its activation.
+    gives what a layer with a kernel puts out in front of its activation; `behind` may change what a layer puts out.
     """
     shape = tf.shape(x)
     x = tf.reshape(x, (shape[0], shape[1], *topology.input_shape))
     members = tf.shape(formats[INPUT][0])[0]
     x = tf.broadcast_to(x, (members, shape[1], *topology.input_shape))
-    values = {INPUT: quantize_input(x, formats[INPUT], families[INPUT])}
+    values = {INPUT: behind(INPUT, quantize_input(x, formats[INPUT], families[INPUT]))}
     for layer in topology.layers:
         read = [values[name] for name in topology.sources[layer.name]]
         result = sums(layer, read[0]) if isinstance(layer, Weighted) else _unweighted(layer, read)
         if topology.quantized(layer):
             name = f"{layer.name}.activation"
             result = quantize_activation(result, formats[name], families[name], layer.activation)
-        values[layer.name] = result
+        values[layer.name] = behind(layer.name, result)
     return values[topology.output]
 
 

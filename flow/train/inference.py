@@ -16,14 +16,22 @@ PIECE = 20 * BATCH  # events of one call: all calls have this size, so that one 
 
 
 def logits(
-    topology: Topology, designs: Sequence[Design | None], weights: Sequence[Weights], values
+    topology: Topology,
+    designs: Sequence[Design | None],
+    weights: Sequence[Weights],
+    values,
+    living: Sequence[Mapping[str, np.ndarray]] | None = None,
 ) -> Iterator[np.ndarray]:
-    """Logits (n, classes), network by network, of deployed weights for centred values (n, n_in)."""
+    """Logits (n, classes), network by network, of deployed weights for centred values (n, n_in).
+
+    `living`: which weights are there, network by network and by layer, where `topology` is wider than they are.
+    """
     size = max(1, min(memory.wanted(len(designs)), memory.fitting(topology, BATCH)))
     plan = engine.Plan(topology, engine.families_of(topology, designs))
     for start in range(0, len(designs), size):
         chosen = [min(start + i, len(designs) - 1) for i in range(size)]
-        formats = engine.formats_of(topology, [designs[i] for i in chosen])
+        masks = None if living is None else [living[i] for i in chosen]
+        formats = engine.formats_of(topology, [designs[i] for i in chosen], masks)
         own = [weights[i] for i in chosen]
         found = np.concatenate([group_logits(plan, formats, own, piece) for piece in pieces(values)], axis=1)
         yield from found[: len(designs) - start, : len(values)]

@@ -6,7 +6,7 @@ Members that finish, fail or are cut leave, and waiting ones take their place; n
 """
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -23,6 +23,8 @@ from flow.train.inference import pieces as pieces_of
 from flow.train.parameters import STATISTICS, TRAINED, Parameters, deployed, names_of, random_parameters
 from flow.train.pruning import masks
 from flow.train.schedule import Importance, Schedule
+from flow.train.widths import begin, noted
+from flow.width import has_widths, kernel_masks
 
 FISHER_STEPS = 100  # steps over which Fisher information is averaged before weights are pruned by it
 
@@ -89,10 +91,14 @@ class _Live:
     failed: int | None = None
     cut: int | None = None
     stopped: bool = False
+    units: Mapping[str, np.ndarray] = field(default_factory=dict)
+    living: Mapping[str, np.ndarray] | None = None  # weights that its widths leave; None without widths
 
     def result(self) -> Trained:
         kept = self.parameters if self.best_parameters is None else self.best_parameters
-        return Trained(kept, tuple(self.losses), tuple(self.metrics), self.best, self.failed, self.cut)
+        return Trained(
+            kept | noted(self.units), tuple(self.losses), tuple(self.metrics), self.best, self.failed, self.cut
+        )
 
 
 def train(
@@ -104,8 +110,12 @@ def train(
     population: int | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
     say: Callable[[str], None] = lambda text: None,
+    base: Topology | None = None,
 ) -> list[Trained]:
     """Train members on events; the result is in the members' order.
+
+    `base` is the user's network where designs have widths, `topology` the widest that they ask for: results are
+    parameters of it, and tell which units live (`flow.train.widths.narrowed`). None: all have the network's own.
 
     At most `population` members (None: all) are on their way at once. With a `monitor`, the parameters of the epoch
     with the best metric are kept, of those epochs in which the kernels are as sparse as the design asks;
@@ -114,7 +124,7 @@ def train(
     """
     tf.config.experimental.enable_op_determinism()
     tf.config.experimental.enable_tensor_float_32_execution(False)  # a GPU computes what a CPU does
-    run = _Run(topology, members, events, schedule, monitor)
+    run = _Run(topology, members, events, schedule, monitor, base)
     if run.group < memory.wanted(len(members)):
         say(f"  {memory.wanted(len(members))} designs at once don't fit into memory: they train {run.group} at a time")
     waiting = list(range(len(members)))
@@ -149,8 +159,10 @@ def _prunes(member: Member) -> bool:
 class _Run:
     """One call of `train`: the graph it needs, and what moves members on."""
 
-    def __init__(self, topology, members, events: Events, schedule: Schedule, monitor: Monitor | None):
+    def __init__(self, topology, members, events: Events, schedule: Schedule, monitor: Monitor | None, base=None):
         self.topology, self.members, self.events = topology, members, events
+        own = base is None or (base == topology and not has_widths(member.design for member in members))
+        self.base = None if own else base
         self.schedule, self.monitor = schedule, monitor
         self.batch = min(schedule.batch, len(events))
         self.group = memory.group_size(topology, len(members), self.batch)
@@ -170,10 +182,14 @@ class _Run:
         return self.schedule.pruning.last_epoch(self.schedule.epochs) if _prunes(member) else 1
 
     def begin(self, place: int) -> _Live:
-        member = self.members[place]
-        parameters = member.start or random_parameters(self.topology, self.schedule.seed + member.seed)
+        member, seed, units, living = self.members[place], self.schedule.seed + self.members[place].seed, {}, None
+        if self.base is None:
+            parameters = member.start or random_parameters(self.topology, seed)
+        else:
+            parameters, units = begin(self.base, self.topology, member.design, member.start, seed)
+            living = kernel_masks(self.topology, units)
         zeros = {name: np.zeros_like(parameters[name]) for name in names_of(self.topology, TRAINED)}
-        return _Live(place, member, parameters, zeros, zeros)
+        return _Live(place, member, parameters, zeros, zeros, units=units, living=living)
 
     def grouped(self, live: Sequence[_Live]) -> list[list[_Live]]:
         """Members in groups that are at the same epoch, in the order of their places."""
@@ -232,13 +248,15 @@ class _Run:
         for item in group:
             fisher = item.fisher if epoch == 0 else item.second
             design = item.member.design
-            item.masks = masks(self.topology, design, share, item.parameters, pruning.importance, fisher, item.masks)
+            item.masks = masks(
+                self.topology, design, share, item.parameters, pruning.importance, fisher, item.masks, item.living
+            )
 
     def _measure_fisher(self, group: Sequence[_Live]) -> None:
         """Mean squared gradients at the start, from steps that change nothing; the moments begin anew after it."""
         kept = [(item.parameters, item.first, item.second) for item in group]
         for item in group:
-            item.masks = masks(self.topology, None, 0.0, item.parameters, Importance.MAGNITUDE, None, {})
+            item.masks = masks(self.topology, None, 0.0, item.parameters, Importance.MAGNITUDE, None, {}, item.living)
         self._pass(group, 0, 0.0, FISHER_STEPS)
         for item, before in zip(group, kept):
             item.fisher = item.second
@@ -291,7 +309,8 @@ class _Run:
         key = tuple(item.place for item in rows)
         if key not in self._formats:
             designs = [item.member.design for item in rows]
-            self._formats[key] = engine.formats_of(self.topology, designs)
+            living = None if self.base is None else [item.living for item in rows]
+            self._formats[key] = engine.formats_of(self.topology, designs, living)
         return self._formats[key]
 
     def _compare(self, group: Sequence[_Live]) -> None:

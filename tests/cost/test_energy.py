@@ -70,6 +70,8 @@ DESIGNS = {
     "powers of two on both sides": uniform(PowerOfTwo(3, 1), ReluPowerOfTwo(3, 2)),
     "power-of-two data": uniform(Fixed(5, 0), ReluPowerOfTwo(4)),
     "power-of-two data, binary": uniform(Binary(-1), ReluPowerOfTwo(3)),
+    "power-of-two bias": uniform(Fixed(4, 0), Relu(4, 1), PowerOfTwo(4, 3)),
+    "small power-of-two bias": uniform(Fixed(5, 1), Relu(3, 0), PowerOfTwo(4, -1)),
     "unsigned": uniform(Fixed(4, 0, signed=False), Relu(4, 1), Fixed(6, 0, signed=False)),
     "scaled": uniform(Fixed(4, -2, exponent=-3), Relu(4, 1)),
     "scale from the values": uniform(Fixed(4, 0, exponent=None), Relu(4, 1)),

@@ -24,7 +24,7 @@ from flow.formats import (
 )
 from flow.topology import INPUT
 
-DATA = [role for role in FOLLOWED if role != "kernel"]
+DATA = [role for role in FOLLOWED if role not in ("kernel", "bias")]  # what is quantized in firmware
 TRAINED = {"input": INPUTS, "kernel": KERNELS, "bias": BIASES, **ACTIVATIONS_OF}
 
 

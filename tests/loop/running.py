@@ -98,11 +98,13 @@ def tools_in(out: Path) -> list[int]:
 class Watched:
     """A run that goes on while the test looks at it; what it says on standard error is in `log`."""
 
-    def __init__(self, out: Path, *arguments, task: str | Path = TINY, **more: str):
-        self.out, self.log = out, out.with_name(f"{out.name}.log")
+    def __init__(
+        self, out: Path, *arguments, task: str | Path = TINY, command: str = "run", log: str = "log", **more: str
+    ):
+        self.out, self.log = out, out.with_name(f"{out.name}.{log}")
         with self.log.open("w") as stream:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "flow.cli", "run", str(task), "--out", str(out), *arguments],
+                [sys.executable, "-m", "flow.cli", command, str(task), "--out", str(out), *arguments],
                 cwd=ROOT, env=environment(**more), stdout=stream, stderr=stream, start_new_session=True,
                 preexec_fn=interruptible,
             )  # fmt: skip

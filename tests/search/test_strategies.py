@@ -7,7 +7,8 @@ import pytest
 from search.problems import PROBLEM, best_inside, front_volume, small, trained
 
 from flow.errors import BadInput
-from flow.search import STRATEGIES, strategy
+from flow.search import STRATEGIES, autoqkeras, strategy
+from flow.search.options import settings
 from flow.search.pareto import hypervolume, ranks
 from flow.search.places import random_designs
 from flow.search.problem import Past, Proposal, key_of
@@ -80,8 +81,23 @@ class TestContract:
         assert not [w for w in recwarn if "optuna" in str(w.filename) or "numpy" in str(w.filename)]
 
 
-# What each is for: the whole front, or the best design inside the budget.
-AIMS = {"tpe": front_volume, "nsga2": front_volume, "neighbours": best_inside}
+def best_score(past: list[Past]) -> float:
+    """The best of AutoQKeras' scores by its usual settings, the reference being the widest choice everywhere."""
+    return max(autoqkeras.scores(PROBLEM, past, settings(autoqkeras.OPTIONS, {}, "")).values())
+
+
+# What each is for: the whole front, the best design inside the budget, or a score. Not here: grid, which learns nothing,
+# and gp and auto, which think for long over so many trials (test_classic.py and test_auto.py have less of them).
+AIMS = {
+    "tpe": front_volume,
+    "nsga2": front_volume,
+    "nsga3": front_volume,
+    "autoqkeras": best_score,
+    "neighbours": best_inside,
+    "fbm": front_volume,
+    "amed": front_volume,
+    "evolve": front_volume,
+}
 
 
 def search(name: str, seed: int, batches: int = 5, size: int = 24) -> list[Past]:

@@ -1,6 +1,7 @@
 """Training as a step: what goes in as data comes out as rows and arrays, from memory and from files alike."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,12 +11,23 @@ from networks import NETWORKS
 tf = pytest.importorskip("tensorflow")
 
 from flow.data.scaling import Centred, InputScaling
-from flow.formats import Fixed
+from flow.design import Design
+from flow.formats import Binary, Fixed, PowerOfTwo, Ternary
 from flow.train import events
-from flow.train.designs import Physics, Sample, Start, figures_of, member_parameters, member_weights, train_designs
+from flow.train.designs import (
+    Physics,
+    Sample,
+    Start,
+    figures_of,
+    member_network,
+    member_parameters,
+    member_weights,
+    train_designs,
+)
 from flow.train.evaluate import OperatingPoint, Truth
 from flow.train.inference import logits
 from flow.train.schedule import Distillation, Schedule
+from flow.width import narrowed_topology, widest
 
 TOPOLOGY = NETWORKS["dense normalized"]
 PHYSICS = Physics(OperatingPoint((1, 2), (0,), 0.1), ("a", "b", "c"))
@@ -73,6 +85,28 @@ def test_the_teacher_is_the_float_network():
     taught = {"distillation": Distillation(1.0, 1.0)}
     result = trained(wrong, schedule=taught, teacher=member_parameters(arrays, 0))[2]
     assert figures_of(result["members"][1]["figures"])["accuracy"].value > 0.6
+
+
+@pytest.mark.slow
+def test_designs_of_other_widths_and_their_children_have_networks_of_their_own():
+    """Widths and formats of every kind train together; what is deployed is the narrower network, with its own logits."""
+    activations = {"relu": (Ternary(-1), Binary(0))}
+    plain = example_design(TOPOLOGY, 1, kernels=(Fixed(6, 1),), biases=(PowerOfTwo(4, 3),), activations=activations)
+    designs = [
+        Design(plain.input, tuple((n, replace(p, width=f if n == "fc0" else 1.0)) for n, p in plain.layers))
+        for f in (0.5, 1.0, 2.0)
+    ]
+    wide, (_, train), (_, validation) = widest(TOPOLOGY, {"fc0": (2.0,)}), sample(), sample(800, 1)
+    starts, schedule = [Start()] * 3, Schedule(6, 64, 1e-2, 3)
+    for _ in range(2):  # from random weights, and then from the widest one's
+        result, arrays = train_designs(TOPOLOGY, designs, starts, train, validation, PHYSICS, schedule, wide=wide)
+        for member, (design, row) in enumerate(zip(designs, result["members"])):
+            topology, weights = member_network(TOPOLOGY, arrays, member)
+            assert topology == narrowed_topology(TOPOLOGY, design)
+            out = next(logits(topology, [design], [weights], validation.values))
+            accuracy = float(np.mean(np.argmax(out, axis=1) == validation.truth.labels))
+            assert figures_of(row["figures"])["accuracy"].value == pytest.approx(accuracy) and accuracy > 0.45
+        starts = [Start(member_parameters(arrays, 2))] * 3
 
 
 def test_a_failed_member_has_no_figures():

@@ -6,6 +6,7 @@ from tests_support import EVERY, FORMATS, grid, kernel
 
 from flow.formats import (
     ACTIVATIONS_OF,
+    BIASES,
     INPUTS,
     KERNELS,
     Binary,
@@ -92,6 +93,24 @@ def test_kernels_are_those_of_qkeras(kind, compiled):
     x = stacked([kernel(form) for form in FORMATS[kind]])
     found = with_gradient(own(quantize_kernel, FORMATS[kind], 2), x, compiled)
     equal(found, with_gradient(by_qkeras(FORMATS[kind]), x, compiled))
+
+
+@pytest.mark.parametrize("kind", BIASES)
+def test_biases_are_those_of_qkeras(kind):
+    forms = [form for form in FORMATS[kind] if not form.auto]
+    x = stacked([grid(form) for form in forms])
+    found = with_gradient(own(quantize_kernel, forms, 1), x, False)
+    equal(found, with_gradient(by_qkeras(forms), x, False))
+
+
+def test_levels_in_the_place_of_a_rectifier_see_the_sum_itself():
+    """Beside rectifiers in one graph: negative sums give -1 and have a gradient, which a rectifier's have not."""
+    forms = [Relu(4, 2), Binary(0), Ternary(0), None]
+    x = np.broadcast_to(np.array([-3.0, -0.25, 0.25, 3.0], np.float32)[:, None], (4, 4, 1))
+    apply = own(quantize_activation, forms, 2)
+    values, gradient = with_gradient(lambda x: apply(x, "relu"), np.array(x), True, np.ones_like(x))
+    assert values[..., 0].tolist() == [[0, 0, 0.25, 3], [-1, -1, 1, 1], [-1, 0, 0, 1], [0, 0, 0.25, 3]]
+    assert gradient[..., 0].tolist() == [[0, 0, 1, 1], [1] * 4, [1] * 4, [0, 0, 1, 1]]
 
 
 SHAPES = [(7,), (5, 4), (3, 5, 4), (3, 3, 4, 5), (3, 3, 4, 1)]

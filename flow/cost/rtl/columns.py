@@ -12,12 +12,12 @@ from flow.formats import Fixed, Format
 from flow.topology import INPUT, Layer, Merge, Pool, Topology, Weighted
 
 EVEN, UP, DOWN = "even", "up", "down"
-ROUNDING = {"truncated_bits": DOWN, "truncated_relu": DOWN, "half_up_bits": UP, "half_up_relu": UP}
+ROUNDING = {"truncated_bits": DOWN, "truncated_relu": DOWN, "half_up_bits": UP, "half_up_relu": UP, "binary": DOWN}
 KINDS = ("fixed", "ternary", "binary")
 
 
 def rounding(form: Format) -> str:
-    """How a format rounds (`flow.firmware.alkaid_quantize`)."""
+    """How a format rounds (`flow.firmware.alkaid_quantize`); of a binary one the sign bit is left, which is wiring."""
     return ROUNDING.get(form.kind, EVEN)
 
 

@@ -89,7 +89,7 @@ def require(model, target: Target, name: str) -> None:
 
 
 def _is_multiplexed(target: Target) -> bool:
-    return max((target.reuse_factor, *(factor for _, factor in target.reuse))) > 1
+    return target.interval > 1
 
 
 def _needed(model):

@@ -26,6 +26,18 @@ def _linear(x: tf.Tensor, f: Formats, families: frozenset[Family]) -> tf.Tensor:
 
 
 def _relu(x: tf.Tensor, f: Formats, families: frozenset[Family]) -> tf.Tensor:
+    """Rectifiers, and what stands in the place of one."""
+    levels = families & _LEVELS.keys()
+    if not levels:
+        return _rectified(x, f, families)
+    found = formulas.straight_through(x, select(f, _LEVELS, levels, x))
+    if levels == families:
+        return found
+    chosen = tf.reduce_any([f.family == float(family) for family in levels], axis=0)
+    return tf.where(chosen, found, _rectified(x, f, families - levels))
+
+
+def _rectified(x: tf.Tensor, f: Formats, families: frozenset[Family]) -> tf.Tensor:
     """Rectifiers. Between 0 and the largest value QKeras' straight-through sum is exact: it is left out here."""
 
     @tf.custom_gradient
@@ -79,11 +91,7 @@ def _clipped(x: tf.Tensor, f: Formats, curve) -> tf.Tensor:
     return quantized(x)
 
 
-_LINEAR = {
-    Family.FLOAT: lambda x, f: x,
-    **formulas.GRIDS,
-    Family.TERNARY: formulas.ternary,
-    Family.BINARY: formulas.binary,
-}
+_LEVELS = {Family.TERNARY: formulas.ternary, Family.BINARY: formulas.binary}
+_LINEAR = {Family.FLOAT: lambda x, f: x, **formulas.GRIDS, **_LEVELS}
 _RELU = {Family.FLOAT: lambda x, f: tf.nn.relu(x), **formulas.GRIDS, Family.POWER: _relu_power}
 _FUNCTIONS = {"relu": _relu, "linear": _linear, "tanh": _tanh, "sigmoid": _sigmoid}

@@ -61,7 +61,8 @@ class Formats(NamedTuple):
     """The formats of one parameter for all members, each a float32 tensor (members, 1, ..., 1).
 
     A grid's values are step * clip(round(x * inverse), low, high); `low` and `high` are a power of two's exponents,
-    `step` is the scale of ternary and binary. Behind a rectifier gradients end at `top`.
+    `step` is the scale of ternary and binary. Behind a rectifier gradients end at `top`. `living` (members, *shape),
+    of kernels where designs have widths: 1 where a weight is there, 0 where its unit is left out.
     """
 
     family: tf.Tensor
@@ -70,6 +71,7 @@ class Formats(NamedTuple):
     low: tf.Tensor
     high: tf.Tensor
     top: tf.Tensor
+    living: tf.Tensor | None = None
 
     @staticmethod
     def of(formats: Sequence[Format | None], rank: int) -> "Formats":

@@ -1,0 +1,199 @@
+"""What a benchmark of searches found, for programs and for people."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from fronts import REFERENCE, front, least_lut, over_time, seconds_to, until, volume
+
+Rows = Mapping[tuple[str, int], list[dict]]  # method, seed -> priced points
+
+ACCURACIES = (0.68, 0.69, 0.70, 0.71, 0.72, 0.725, 0.73)  # of the comparison with HGQ2
+MOMENTS = 40  # of a mean curve
+TIME_RATIO, LUT_RATIO, HGQ2_RATIO = 1 / 10, 1 / 8, 1.5  # what is to reach
+PRICED = (
+    "all networks traced by alkaid (one tracer, one solver, 200 MHz, xcvu9p) from their deployed weights; LUTs of"
+    " `hypervolume` are alkaid's estimates, those of `fronts`' `synth` Yosys' LUT cells; points are chosen by validation"
+    " accuracy and counted with the test accuracy of the traced logic; seconds since a search began, imports apart"
+)
+
+
+def summary(rows: Rows, synthesised: Mapping[str, list[dict]]) -> dict:
+    """What programs read. `synthesised`: method → some points of its first seed's front, with Yosys' figures."""
+    methods = list(dict.fromkeys(method for method, _ in rows))
+    curves = {key: over_time(own) for key, own in rows.items()}
+    time = _to_autoqkeras(methods, rows, curves)
+    return {
+        "reference_point": REFERENCE | {"unit": "accuracy times octaves of LUTs"},
+        "priced": PRICED,
+        "hypervolume": {method: _volumes(method, rows, curves) for method in methods},
+        "seconds_to_autoqkeras_final": {} if time is None else {m: row["mean"] for m, row in time["methods"].items()},
+        "marks": {
+            "time_to_autoqkeras_final": time,
+            "lut_at_autoqkeras_best": _at_autoqkeras_best(methods, rows, synthesised),
+            "lut_to_hgq2": _to_hgq2(methods, rows, synthesised),
+        },
+        "fronts": {
+            method: {
+                "traced": {seed: front(own) for (name, seed), own in rows.items() if name == method},
+                "synth": synthesised.get(method, []),
+            }
+            for method in methods
+        },
+        "inexact": sum(not row["exact"] for own in rows.values() for row in own),
+    }
+
+
+def _volumes(method: str, rows: Rows, curves: Mapping) -> dict:
+    """Mean and deviation (of a seed, n - 1) of the final hypervolume, and the mean over time."""
+    own = [curves[key] for key in rows if key[0] == method]
+    finals = [volume(found) for key, found in rows.items() if key[0] == method]
+    moments = sorted({moment for curve in own for moment, _ in curve})
+    if len(moments) > MOMENTS:
+        moments = [moments[i] for i in np.unique(np.linspace(0, len(moments) - 1, MOMENTS).astype(int))]
+    means = [[moment, float(np.mean([_at(curve, moment) for curve in own]))] for moment in moments]
+    return {
+        "mean": float(np.mean(finals)),
+        "deviation": float(np.std(finals, ddof=1)) if len(finals) > 1 else None,
+        "against_time": means,
+        "seconds": float(
+            np.mean([max(r["seconds"] for r in found) for key, found in rows.items() if key[0] == method])
+        ),
+        "points": sum(len(found) for key, found in rows.items() if key[0] == method),
+    }
+
+
+def _at(curve, moment: float) -> float:
+    return [0.0, *(height for when, height in curve if when <= moment)][-1]
+
+
+def _to_autoqkeras(methods: list[str], rows: Rows, curves: Mapping) -> dict | None:
+    """When each method reached AutoQKeras' final hypervolume (mean of its seeds): seconds by seed, None for never; and
+    the share of AutoQKeras' whole time (mean of its seeds)."""
+    theirs = [found for (method, _), found in rows.items() if method == "AutoQKeras"]
+    if not theirs:
+        return None
+    final = float(np.mean([volume(found) for found in theirs]))
+    whole = float(np.mean([max(row["seconds"] for row in found) for found in theirs]))
+    by_method = {}
+    for method in methods:
+        own = {seed: seconds_to(curves[name, seed], final) for name, seed in rows if name == method}
+        reached = [value for value in own.values() if value is not None]
+        mean = float(np.mean(reached)) if len(reached) == len(own) else None
+        by_method[method] = {
+            "by_seed": own,
+            "mean": mean,
+            "share": None if mean is None else mean / whole,
+            "reached": mean is not None and mean <= TIME_RATIO * whole,
+        }
+    return {
+        "hypervolume": final, "autoqkeras_seconds": whole, "to_reach": TIME_RATIO, "methods": by_method,
+    }  # fmt: skip
+
+
+def _at_autoqkeras_best(methods: list[str], rows: Rows, synthesised: Mapping) -> dict | None:
+    """LUTs at the accuracy of AutoQKeras' best point (by validation), traced (mean of seeds) and synthesised."""
+    theirs = [found for (method, _), found in rows.items() if method == "AutoQKeras" and found]
+    if not theirs:
+        return None
+    best = [front(found)[-1] for found in theirs]
+    accuracy, lut = (float(np.mean([row[key] for row in best])) for key in ("test", "lut"))
+    found: dict = {"accuracy": accuracy, "lut_traced": lut, "to_reach": LUT_RATIO, "methods": {}}
+    told = synthesised.get("AutoQKeras", [])
+    real = max((row for row in told if "failed" not in row), key=lambda row: row["validation"], default=None)
+    if real is not None:
+        found |= {"accuracy_synth": real["test"], "lut_synth": real["lut"]}
+    for method in methods:
+        least = [least_lut(own, accuracy) for (name, _), own in rows.items() if name == method]
+        traced = None if None in least else float(np.mean(least)) / lut
+        own = [row for row in synthesised.get(method, []) if "failed" not in row]
+        cheapest = None if real is None else least_lut(own, real["test"])
+        synth = None if cheapest is None else cheapest / real["lut"]
+        counts = traced if synth is None else synth
+        reached = counts is not None and counts <= LUT_RATIO
+        found["methods"][method] = {"ratio_traced": traced, "ratio_synth": synth, "reached": reached}
+    return found
+
+
+def _to_hgq2(methods: list[str], rows: Rows, synthesised: Mapping) -> list[dict]:
+    """LUTs over HGQ2's, at equal accuracy and at equal times: the end of the method and that of HGQ2 (traced, mean of the
+    seeds that have both); and at the end with Yosys' LUTs of the first seed."""
+    found = []
+    theirs = {seed: own for (name, seed), own in rows.items() if name == "HGQ2"}
+    for method in methods if theirs else ():
+        if method in ("HGQ2", "AutoQKeras"):
+            continue
+        mine = {seed: own for (name, seed), own in rows.items() if name == method and own}
+        for when, side in (("the method's end", mine), ("HGQ2's end", theirs)):
+            moment = float(np.mean([max(row["seconds"] for row in own) for own in side.values()]))
+            for accuracy in ACCURACIES:
+                pairs = [
+                    (least_lut(until(mine[seed], moment), accuracy), least_lut(until(theirs[seed], moment), accuracy))
+                    for seed in mine.keys() & theirs.keys()
+                ]
+                found.append(_ratio(method, when, moment, accuracy, pairs, "traced"))
+        told = [[row for row in synthesised.get(name, []) if "failed" not in row] for name in (method, "HGQ2")]
+        for accuracy in ACCURACIES if all(told) else ():
+            pairs = [(least_lut(told[0], accuracy), least_lut(told[1], accuracy))]
+            found.append(_ratio(method, "both ends", None, accuracy, pairs, "synth"))
+    return found
+
+
+def _ratio(method: str, when: str, moment: float | None, accuracy: float, pairs: list, fidelity: str) -> dict:
+    """`ratio` is None where one of both has no such point; who has it then counts."""
+    mine, theirs = ([pair[i] for pair in pairs] for i in (0, 1))
+    has = [bool(side) and None not in side for side in (mine, theirs)]
+    ratio = float(np.mean([a / b for a, b in pairs])) if all(has) else None
+    reached = ratio <= HGQ2_RATIO if ratio is not None else (True if has[0] and not has[1] else None)
+    if has[1] and not has[0]:
+        reached = False
+    return {
+        "method": method, "when": when, "seconds": moment, "accuracy": accuracy, "fidelity": fidelity,
+        "lut": mine, "hgq2_lut": theirs, "ratio": ratio, "to_reach": HGQ2_RATIO, "reached": reached,
+    }  # fmt: skip
+
+
+def show(found: dict) -> None:
+    """The tables for people, on standard output."""
+    if found.get("quick"):
+        print("quick: one seed, few strategies and a short HGQ2 schedule; not the comparison itself\n")
+    reference = found["reference_point"]
+    print(f"hypervolume above accuracy {reference['accuracy']} and below {reference['lut']} LUTs (test, traced)")
+    print(f"{'method':14}{'hypervolume':>20}{'seconds':>9}{'points':>8}{'s to AutoQKeras':>17}{'share':>8}")
+    to_final = found["marks"]["time_to_autoqkeras_final"]
+    for method, row in found["hypervolume"].items():
+        error = "" if row["deviation"] is None else f" ± {row['deviation']:.4f}"
+        reached = None if to_final is None else to_final["methods"][method]
+        shown = "" if reached is None else "never" if reached["mean"] is None else f"{reached['mean']:.0f}"
+        share = "" if reached is None or reached["share"] is None else f"{reached['share']:.3f}"
+        mean = f"{row['mean']:.4f}{error}"
+        print(f"{method:14}{mean:>20}{row['seconds']:9.0f}{row['points']:8}{shown:>17}{share:>8}")
+    for method, own in found["fronts"].items():
+        cells = (f"{row['test']:.4f} at {row['lut']:.0f}" for row in own["synth"] if "failed" not in row)
+        print(f"\n{method}, Yosys' LUT cells: " + ", ".join(cells))
+    _show_marks(found["marks"])
+
+
+def _show_marks(marks: dict) -> None:
+    best = marks["lut_at_autoqkeras_best"]
+    if best:
+        print(
+            f"\nLUTs at AutoQKeras' best accuracy {best['accuracy']:.4f}, over its {best['lut_traced']:.0f} (traced):"
+        )
+        for method, row in best["methods"].items():
+            print(
+                f"  {method:14}traced {_number(row['ratio_traced'])}, Yosys {_number(row['ratio_synth'])}, {_yes(row)}"
+            )
+    if marks["lut_to_hgq2"]:
+        print("\nLUTs over HGQ2's at equal accuracy:")
+    for row in marks["lut_to_hgq2"]:
+        when = row["when"] if row["seconds"] is None else f"{row['when']}, {row['seconds']:.0f} s"
+        where = f"{row['method']:14}{row['accuracy']:.3f}  {when:28}{row['fidelity']:8}"
+        print(f"  {where}{_number(row['ratio'])}  {_yes(row)}")
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _yes(row: dict) -> str:
+    return "neither has it" if row["reached"] is None else "reached" if row["reached"] else "not reached"
