@@ -72,7 +72,7 @@ class ReplayQDense(ReplayOperationBase):
 
     def call(self, inputs: FVArray) -> FVArray:
         kernel, bias = qkeras_model.quantized_weights(self.op)
-        return _finished(self.op, inputs @ kernel, bias)
+        return _finished(self.op, *products(inputs, kernel), bias)
 
 
 class ReplayQConv(ReplayOperationBase):
@@ -87,7 +87,7 @@ class ReplayQConv(ReplayOperationBase):
         kernel, bias = qkeras_model.quantized_weights(layer)
         if isinstance(layer, QDepthwiseConv2D):
             kernel = kernel * np.eye(kernel.shape[-2])
-        return _finished(layer, convolve(inputs, kernel, tuple(layer.strides), layer.padding), bias)
+        return _finished(layer, *convolve(inputs, kernel, tuple(layer.strides), layer.padding), bias)
 
 
 class ReplayQBatchNormalization(ReplayOperationBase):
@@ -107,7 +107,7 @@ class ReplayQBatchNormalization(ReplayOperationBase):
                 " variance 1 and epsilon 0, without quantizers for them; gamma is the factor and beta the shift"
             )
         factor, shift = qkeras_model.quantized_weights(layer)
-        return _finished(layer, inputs * factor, shift)
+        return _finished(layer, inputs * factor, 0.0, shift)
 
 
 class ReplayNormalization(ReplayOperationBase):
@@ -181,20 +181,46 @@ HANDLERS: dict[type, type[ReplayOperationBase]] = {
 } | {keras.layers.Add: ReplayMerge, keras.layers.Concatenate: ReplayMerge}
 
 
-def convolve(inputs: FVArray, kernel: np.ndarray, strides: tuple[int, ...], padding: str) -> FVArray:
+def products(values: FVArray, kernel: np.ndarray) -> tuple[FVArray, np.ndarray]:
+    """Sums (..., n_out) of values (..., n_in) by a kernel (n_in, n_out): of the variables, and what constants add to them.
+
+    alkaid (0.8.2) raises StopIteration where constants alone are summed, and looks those of one bit up in tables.
+    """
+    rows = np.asarray(values).reshape(-1, len(kernel))
+    constant = np.array([[value.low == value.high for value in row] for row in rows])
+    shape = (*values.shape[:-1], kernel.shape[1])
+    if not constant.any():
+        return values @ kernel, np.zeros(shape)
+    numbers = np.array([[value.low for value in row] for row in rows])
+    offsets = np.where(constant, numbers, 0.0) @ kernel
+    sums = np.zeros(offsets.shape, dtype=object)
+    for row, fixed, total in zip(rows, constant, sums):
+        read = np.where(fixed[:, None], 0.0, kernel)
+        if read.any():
+            total[:] = np.asarray(FVArray(row, values.solver_options, values.hwconf) @ read)
+    return FVArray(sums.reshape(shape), values.solver_options, values.hwconf), offsets.reshape(shape)
+
+
+def convolve(
+    inputs: FVArray, kernel: np.ndarray, strides: tuple[int, ...], padding: str
+) -> tuple[FVArray, np.ndarray]:
     """Sums (1, *sides, filters) of a convolution of (1, *sides, channels) with a kernel (*window, channels, filters).
 
-    Padded zeros are left out of the sums.
+    As `products` gives them. Padded zeros are left out of the sums.
     """
     values = inputs[0]
     sizes, window, filters = values.shape[:-1], kernel.shape[:-2], kernel.shape[-1]
     places = [list(_places(*side, padding)) for side in zip(sizes, window, strides)]
-    sums = [
-        values[tuple(inside for inside, _ in at)].reshape(-1)
-        @ kernel[tuple(taps for _, taps in at)].reshape(-1, filters)
+    found = [
+        products(
+            values[tuple(inside for inside, _ in at)].reshape(-1),
+            kernel[tuple(taps for _, taps in at)].reshape(-1, filters),
+        )
         for at in itertools.product(*places)
     ]
-    return np.stack(sums).reshape((1, *map(len, places), filters))
+    shape = (1, *map(len, places), filters)
+    sums, offsets = zip(*found)
+    return np.stack(sums).reshape(shape), np.stack(offsets).reshape(shape)
 
 
 def _places(size: int, window: int, stride: int, padding: str) -> Iterator[tuple[slice, slice]]:
@@ -218,8 +244,8 @@ def check_convolution(layer) -> None:
         raise BadInput(f"layer {layer.name}: a mask on the kernel is not supported; set the weights to zero instead")
 
 
-def _finished(layer, sums: FVArray, bias: np.ndarray | None) -> FVArray:
-    """A layer's sums with its bias and the activation of its own, where it has them."""
-    sums = sums if bias is None else sums + bias
+def _finished(layer, sums: FVArray, offsets: np.ndarray | float, bias: np.ndarray | None) -> FVArray:
+    """A layer's sums with what constants add to them, its bias and the activation of its own, where it has them."""
+    sums = sums + (offsets if bias is None else offsets + bias)
     form = own_activation(layer)
     return sums if form is None else quantize(sums, form)

@@ -112,7 +112,7 @@ def trace(model, word: Fixed, target: Target | None = None) -> Traced:
     """Trace a QKeras model (``flow.train.qkeras_model.build``) whose input words have the format `word`.
 
     Where the output of `target` is not the logits, a last block named after it follows. The same model gives the same
-    blocks, to the last bit. Raises BadInput for a layer that is not followed, and where the logits depend on no input.
+    blocks, to the last bit. Raises BadInput for a layer that is not followed.
     """
     spec = output_spec(model, word, target)
     from alkaid.trace import fixed_variable
@@ -204,17 +204,16 @@ def _block(name: str, layers: list, values: dict, found: dict, leaving: dict) ->
 
 
 def _pruned(blocks: list[Block]) -> list[Block]:
-    """The blocks without the logic of outputs that nothing behind depends on."""
+    """The blocks without the logic of outputs that nothing behind depends on.
+
+    Those in front of a block whose outputs are constant have none left, and no `live` elements.
+    """
     from alkaid.trace.passes import add_surrogate, dead_code_elimin
 
-    result = [blocks[-1]]
+    last = blocks[-1]
+    result = [replace(last, comb=with_a_bit(last.comb))]
     for block in reversed(blocks[:-1]):
         live = tuple(sorted({op.data[0] for op in result[0].comb.ops if op.opcode == INPUT}))
-        if not live:
-            raise BadInput(
-                f"the logits do not depend on the input: nothing behind layer {block.layers[-1]} reads its outputs"
-                " (all weights of a layer are zero, or a layer is constant)"
-            )
         comb = block.comb
         comb = comb._replace(
             shape=(comb.shape[0], len(live)),
@@ -222,8 +221,20 @@ def _pruned(blocks: list[Block]) -> list[Block]:
             out_shifts=[comb.out_shifts[i] for i in live],
             out_negs=[comb.out_negs[i] for i in live],
         )
-        result.insert(0, replace(block, comb=add_surrogate(dead_code_elimin(comb)), live=live))
+        comb = add_surrogate(dead_code_elimin(comb)) if live else comb._replace(ops=[])
+        result.insert(0, replace(block, comb=comb, live=live))
     return result
+
+
+def with_a_bit(comb):
+    """Logic whose outputs have one bit at least: a port of none can't be written, and constants of 0 have none."""
+    from alkaid.types import QInterval
+
+    if any(sum(interval.kif) for interval in comb.out_qint):
+        return comb
+    index = comb.out_idxs[0]
+    ops = [op._replace(qint=QInterval(0.0, 1.0, 1.0)) if i == index else op for i, op in enumerate(comb.ops)]
+    return comb._replace(ops=ops)
 
 
 def symbols(intervals: list, shape: tuple[int, ...]):

@@ -117,15 +117,15 @@ def plan(
     earliest stage, or what the latency `cycles` asks for; the delay is then evened out over that number of stages,
     and where even one operation a stage does not fill them, the last ones only pass on. An operation that is longer
     than the cut-off by itself gets a stage of its own. Raises BadInput where the cut-off needs more than `cycles`,
-    telling the clock at which they would do.
+    telling the clock at which they would do. Blocks without outputs, in front of one that is constant, get no module.
     """
-    name, comb, live = blocks[0]
-    blocks = [(name, _with_all_inputs(comb, n_in, word), live), *blocks[1:]]
+    places: dict[str, tuple[Place, ...]] = {name: () for name, _, live in blocks if not live}
+    (name, comb, live), *behind = [block for block in blocks if block[2]]
+    blocks = [(name, _with_all_inputs(comb, n_in, word), live), *behind]
     combs, lives = [comb for _, comb, _ in blocks], [live for _, _, live in blocks]
     timing = _evened(combs, lives, cutoff_ns) if cycles is None else _over(combs, lives, cutoff_ns, cycles)
     modules: list[Module] = []
     registers: list[Register] = []
-    places: dict[str, tuple[Place, ...]] = {}
     for position, (name, comb, live) in enumerate(blocks):
         last = position == len(blocks) - 1
         parts, held, found = _split(name, comb, live, timing.stages[position], timing.n_stages, last)
@@ -178,13 +178,13 @@ def register_name(module: str) -> str:
 
 
 def _with_all_inputs(comb, n_in: int, word: Fixed):
-    """The logic with an operation for each input: pruning may leave a feature that nothing reads."""
+    """The logic with an operation for each of the network's inputs: pruning may leave a feature that nothing reads."""
     from alkaid.types import Op, QInterval
 
     there = {op.data[0] for op in comb.ops if op.opcode == INPUT}
     interval = QInterval(word.low, word.high, word.step)
     unread = [Op((), INPUT, (i,), interval, 0.0, 0.0) for i in range(n_in) if i not in there]
-    return comb._replace(ops=[*comb.ops, *unread]) if unread else comb
+    return comb._replace(shape=(n_in, comb.shape[1]), ops=[*comb.ops, *unread]) if unread else comb
 
 
 def _kif(interval) -> Kif:
@@ -300,6 +300,8 @@ def _needed_until(comb, stages, n_stages: int, last: bool) -> list[int]:
     if last:
         for i in comb.out_idxs:
             until[i] = n_stages - 1
+        if all(comb.ops[i].opcode == CONSTANT for i in comb.out_idxs):  # a module without inputs can't be written
+            until[next(i for i, op in enumerate(comb.ops) if op.opcode == INPUT)] = n_stages - 1
     return [-1 if op.opcode == CONSTANT else row for op, row in zip(comb.ops, until)]
 
 

@@ -88,8 +88,8 @@ def windows(layer, activation, inputs, positions, row_in):
     taps = tuple(union([all_kifs[i] for i in column if i >= 0]) for column in sources.T)
 
     def logic(window):
-        sums = window @ kernel
-        sums = sums if bias is None else sums + bias
+        sums, offsets = alkaid_qkeras.products(window, kernel)
+        sums = sums + (offsets if bias is None else offsets + bias)
         return _activated(layer, activation, sums)
 
     comb = _logic(blocks.symbols([interval_of(kif) for kif in taps], (1, len(taps))), logic)

@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from flow.cost.rtl import count
+from flow.cost.rtl.operations import COUNTS
 from flow.errors import BadInput
 from flow.firmware.blocks import Block, Traced, trace
 from flow.firmware.pipeline import CUTOFF_FRACTION, Pipeline, plan, to_fsm
@@ -118,8 +119,9 @@ def _summary(traced: Traced, stages: Pipeline) -> RtlSummary:
         bits[register.block] += sum(map(sum, register.kifs))
     bits[traced.blocks[0].name] += sum(map(sum, stages.input_kifs))
     bits[traced.blocks[-1].name] += sum(map(sum, stages.output_kifs))
+    counts = {block.name: dict.fromkeys(COUNTS, 0.0) for block in traced.blocks} | count(stages)
     return RtlSummary(
-        stages.latency_cycles, 1, traced.lut_estimate, traced.lut_by_block, sum(bits.values()), bits, count(stages)
+        stages.latency_cycles, 1, traced.lut_estimate, traced.lut_by_block, sum(bits.values()), bits, counts
     )
 
 
