@@ -15,6 +15,7 @@ class Fidelity(Enum):
     """How a figure came to be, from the cheapest to the surest."""
 
     MODEL = "model"  # closed form, from the design alone
+    WEIGHTS = "weights"  # closed form, with the digits and dead units of the real weights
     TRACED = "traced"  # from the real weights, by tracing the arithmetic
     CSYNTH = "csynth"  # a C synthesis report
     SYNTH = "synth"  # a logic synthesis report

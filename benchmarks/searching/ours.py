@@ -86,7 +86,7 @@ def _front(context: Context, ground: Ground, state: State, count: int) -> list[T
     rows = []
     for trial in state.trials:
         if trial.state is TrialState.TRAINED:
-            lut = predicted(context, ground, state, trial.design)["lut"].value
+            lut = predicted(context, ground, state, trial.design, trial.weighed)["lut"].value
             rows.append((lut, -trial.figures[metric].value, trial.number, trial))
     best = max((-row[1] for row in rows), default=0.0)
     found: list[tuple] = []

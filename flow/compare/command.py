@@ -58,7 +58,7 @@ def result(context: Context, reference: Reference, outcomes: list[Outcome], budg
         "task": context.name,
         "stand_in": stand_in,
         "objectives": {objective.name: _direction(objective.maximize) for objective in reference.objectives},
-        "fidelity": {"physics": "measured, validation", "costs": "model"},
+        "fidelity": {"physics": "measured, validation", "costs": "weights"},
         "reference": reference.to_json(),
         "budget_events": budget,
         "unit": "of what is maximised, times octaves of what is minimised",
@@ -73,7 +73,9 @@ def lines(found: dict) -> list[str]:
     names = sorted(found["strategies"], key=lambda name: -found["strategies"][name]["hypervolume"]["mean"])
     wide = max(len(name) for name in names)
     where = ", ".join(f"{name} {value:.4g}" for name, value in found["reference"].items())
-    rows = [f"hypervolume above {where} (physics measured on validation, costs by model)"]
+    rows = [
+        f"hypervolume above {where} (physics measured on validation, costs by closed form from the trained weights)"
+    ]
     for name in names:
         volume = found["strategies"][name]["hypervolume"]
         error = "" if volume["deviation"] is None else f" ± {volume['deviation']:.4f}"

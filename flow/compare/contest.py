@@ -125,7 +125,7 @@ def _search(context: Context, ground: Ground, strategy: str, seed: int, events: 
         for trial in state.trials[before:]:
             spent += float(events) * trial.epochs
             if trial.state is TrialState.TRAINED:
-                told = trial.figures | costs[trial.design.digest]
+                told = trial.figures | costs[trial.number]
                 points.append((spent, tuple(told[name].value for name in names)))
         if spent >= budget or len(state.trials) == before:
             break

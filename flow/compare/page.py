@@ -26,7 +26,7 @@ def write(found: dict, folder: Path) -> Path:
             Text(f"Best: {order[0]}.", "verdict"),
             Text(
                 f"Hypervolume above the reference point {where}: the product of what is gained in each objective, costs"
-                f" in octaves. Physics figures are measured on the validation sample, costs are by model. Every strategy"
+                f" in octaves. Physics figures are measured on the validation sample, costs are by closed form from the trained weights. Every strategy"
                 f" trained {found['budget_events']:.3g} events with each seed."
             ),
         ),
@@ -83,7 +83,9 @@ def front(found: dict, order: list[str]) -> str:
                 rows = rows[rows[:, 0] >= np.maximum.accumulate(rows[:, 0])]
                 style = {"color": COLOURS[i % len(COLOURS)], "linestyle": DASHES[i // len(COLOURS) % len(DASHES)]}
                 axes.plot(rows[:, x], rows[:, 0], marker=".", label=name, linewidth=1.2, **style)
-        axes.set(xscale="log", xlabel=f"{label(names[x])} (model)", ylabel=f"{label(names[0])} (measured, validation)")
+        axes.set(
+            xscale="log", xlabel=f"{label(names[x])} (weights)", ylabel=f"{label(names[0])} (measured, validation)"
+        )
         log_ticks(axes.xaxis)
         figure.legend(loc="outside lower center", ncols=4)
         return to_svg(figure, "fronts", "Fronts by strategy")

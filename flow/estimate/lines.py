@@ -66,7 +66,7 @@ def calibrated(done: Mapping) -> list[str]:
 
 
 def _label(row: Mapping) -> str:
-    if row["fidelity"] in ("model", "traced"):
+    if row["fidelity"] in ("model", "weights", "traced"):
         return f"{row['implementation']}, {row['fidelity']} of {row['tool']} {row['stage']}"
     return f"{row['implementation']}, {row['stage']} report of {row['tool']}"
 

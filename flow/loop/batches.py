@@ -6,10 +6,11 @@ proposed without waiting for the `parallel` - 1 before it, whatever the number o
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from flow.cost.forgiving import Forgiving, Reference, forgiving_score, reference_price
+from flow.cost.rtl import Weighed, weigh
 from flow.design import Design, distance
 from flow.loop import pricing
 from flow.loop.context import Context
@@ -24,7 +25,7 @@ from flow.store import Step, commit, versions
 from flow.study import State as TrialState
 from flow.study import Study, Trial, claim_batch, pasts, storage_of
 from flow.study.claims import is_claimed
-from flow.train.designs import figures_of, member_parameters
+from flow.train.designs import figures_of, member_network, member_parameters
 from flow.train.schedule import Importance
 
 LADDER = 8  # uniform designs that every strategy's first batch starts from
@@ -161,8 +162,9 @@ def _past(context: Context, ground: Ground, state: State, number: int, flying: S
     """The trials as strategies see them; those of batches that may still be in flight have no values yet."""
     asked = objectives(context.task.objective)
     costs = now(context, ground, state)
+    trials = [replace(trial, figures={**trial.figures, **costs[trial.number]}) for trial in state.trials]
     reported = {item.design.digest for item in state.built if item.report is not None}
-    found = pasts(state.trials, asked, context.limits, costs, reported)
+    found = pasts(trials, asked, context.limits, reported)
     batches = list(dict.fromkeys(trial.batch for trial in state.trials if trial.round == number))
     before = batches + [batch.first for batch in flying]
     hidden = set(before[max(len(before) + 1 - context.task.search.parallel, 0) :])
@@ -279,9 +281,10 @@ def _train_together(
     costs = [figures[context.task.objective.cost].value for figures in expected]
     step = train_on(context, ground, "trials", designs, origins, epochs, costs)
     found = {}
-    for member, (place, design, figures) in enumerate(zip(places, designs, expected)):
+    for member, (place, design) in enumerate(zip(places, designs)):
         row = step.result["members"][member]
-        told = figures | figures_of(row["figures"])
+        weighed = None if row["failed"] else _weighed(ground, design, step, member)
+        told = predicted(context, ground, state, design, weighed) | figures_of(row["figures"])
         if told.keys() >= {context.task.objective.metric}:
             told |= _score(context, ground, told)
         found[place] = replace(
@@ -293,8 +296,15 @@ def _train_together(
             reason=_reason(row),
             epochs=len(row["losses"]),
             seconds=step.result["seconds"] / len(places),
+            weighed=weighed,
         )
     return found
+
+
+def _weighed(ground: Ground, design: Design, step: Step, member: int) -> dict[str, Weighed]:
+    """What the trained weights of a member say of its cost."""
+    topology, weights = member_network(ground.topology, step.arrays, member)
+    return weigh(topology, design, weights)
 
 
 def _score(context: Context, ground: Ground, figures: dict[str, Figure]) -> dict[str, Figure]:
@@ -309,17 +319,20 @@ def _score(context: Context, ground: Ground, figures: dict[str, Figure]) -> dict
     return {"forgiving_score": figure("forgiving_score", value, Fidelity.MODEL)}
 
 
-def predicted(context: Context, ground: Ground, state: State, design: Design) -> dict[str, Figure]:
+def predicted(
+    context: Context, ground: Ground, state: State, design: Design, weighed: Mapping[str, Weighed] | None = None
+) -> dict[str, Figure]:
     """All closed-form figures of a design, by the cost model of the moment."""
-    return pricing.predict(context, state.model, ground.topology, design, ground.scaling.word)
+    return pricing.predict(context, state.model, ground.topology, design, ground.scaling.word, weighed)
 
 
-def now(context: Context, ground: Ground, state: State) -> dict[str, dict[str, Figure]]:
-    """Digest → the resource figures that count now: reported ones, or predicted by the model as it is."""
+def now(context: Context, ground: Ground, state: State) -> dict[int, dict[str, Figure]]:
+    """Trial → the resource figures that count now: reported ones, or predicted by the model as it is."""
     clock = context.task.target.clock_ns
     reported = {item.design.digest: item.reported(clock) for item in state.built}
     return {
-        trial.design.digest: predicted(context, ground, state, trial.design) | reported.get(trial.design.digest, {})
+        trial.number: predicted(context, ground, state, trial.design, trial.weighed)
+        | reported.get(trial.design.digest, {})
         for trial in state.trials
     }
 

@@ -224,7 +224,7 @@ def _points(context: Context, ground: Ground, state: State) -> list[dict]:
                 "digest": trial.design.digest,
                 "round": trial.round,
                 "metric": trial.figures[metric].to_json(),
-                "cost": costs[trial.design.digest]["lut"].to_json(),
+                "cost": costs[trial.number]["lut"].to_json(),
                 "built": item is not None,
                 "reported": None if reported is None else reported.to_json(),
                 "built_metric": None if item is None else item.physics[metric].to_json(),

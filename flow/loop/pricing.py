@@ -29,8 +29,16 @@ def start(context: Context) -> CostState:
     return _learned(context, context.known)
 
 
-def predict(context: Context, model: CostState, topology: Topology, design: Design, word: Fixed) -> dict[str, Figure]:
-    """All closed-form figures of a design (fidelity `model`), resources and latency for the tool of the loop.
+def predict(
+    context: Context,
+    model: CostState,
+    topology: Topology,
+    design: Design,
+    word: Fixed,
+    weighed: Mapping[str, rtl_cost.Weighed] | None = None,
+) -> dict[str, Figure]:
+    """All closed-form figures of a design (fidelity `model`), resources and latency for the tool of the loop; where that
+    reads Verilog, with what the design's trained weights say of them (`weighed`; fidelity `weights`).
 
     `topology` is the user's network, here as everywhere in this file; the design's own is priced.
     """
@@ -40,7 +48,7 @@ def predict(context: Context, model: CostState, topology: Topology, design: Desi
     else:
         clock, by_whom = context.task.target.clock_ns, (context.tool.name, _stage(context))
         own = for_design(context.target, design)
-        found = pipelined(rtl_cost.predict(model, topology, design, word, clock, *by_whom), own)
+        found = pipelined(rtl_cost.predict(model, topology, design, word, clock, *by_whom, weighed), own)
     return costs(topology, design) | found
 
 

@@ -27,7 +27,7 @@ def shortlist(context: Context, ground: Ground, state: State, number: int) -> tu
         t.design.digest: t for t in state.trials if t.state is TrialState.TRAINED and t.design.digest not in tried
     }
     candidates = [
-        Candidate(digest, trial.figures[metric], predicted(context, ground, state, trial.design))
+        Candidate(digest, trial.figures[metric], predicted(context, ground, state, trial.design, trial.weighed))
         for digest, trial in trials.items()
     ]
     ranked = rank(candidates, context.limits, _bar(state, metric, context))

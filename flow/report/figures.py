@@ -4,7 +4,7 @@ from flow.report.svg import BAD, FOUR, INK, LINE, MUTED, ONE, PAPER, SERIES, THR
 from flow.report.values import at, error, label, number, source, stage, unit_of, value, word
 
 # A fidelity keeps its marker in every figure.
-MARKERS = {"model": "o", "traced": "^", "csynth": "s", "synth": "D", "route": "P", "measured": "*"}
+MARKERS = {"model": "o", "weights": "v", "traced": "^", "csynth": "s", "synth": "D", "route": "P", "measured": "*"}
 
 
 def budget(result: dict) -> str | None:
@@ -215,7 +215,7 @@ def _front_line(axes, result: dict, cost: str) -> None:
         pairs = sorted(
             (value(row[cost]), value(row[metric])) for row in figures if (at(row, cost, "fidelity") or "") == fidelity
         )
-        style, colour = ("-", TWO) if fidelity not in ("model", "traced") else (":", ONE)
+        style, colour = ("-", TWO) if fidelity not in ("model", "weights", "traced") else (":", ONE)
         if len(pairs) > 1:
             axes.step(
                 *zip(*pairs),

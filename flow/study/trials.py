@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from enum import Enum
 
+from flow.cost.rtl.weighed import Weighed
 from flow.design import Design
 from flow.metrics import Figure
 from flow.search.problem import Objective, Past
@@ -26,7 +27,8 @@ class Trial:
     `member` is its place in step `step`; `epochs`, how many it was trained; `reason`, why no more. `parent` is the
     number of the trial whose weights it started from, `by` the strategy that proposed it, `batch` the number of the
     first trial of its batch, and `seed` the search's. `seconds` is its share of its batch's training time on the clock:
-    the one thing here that differs from run to run.
+    the one thing here that differs from run to run. `weighed` is what its trained weights say of its cost (not in the
+    JSON: the step has the weights).
     """
 
     number: int
@@ -44,6 +46,7 @@ class Trial:
     seed: int = 0
     batch: int = 0
     seconds: float = 0.0
+    weighed: Mapping[str, Weighed] | None = None
 
     def to_json(self) -> dict:
         return {
@@ -87,20 +90,18 @@ def pasts(
     trials: Sequence[Trial],
     objectives: Sequence[Objective],
     limits: Mapping[str, float],
-    costs: Mapping[str, Mapping[str, Figure]],
     reported: Set[str] = frozenset(),
 ) -> list[Past]:
     """What strategies see of the trials that are over.
 
-    `costs`: digest → the figures that count now, reported before predicted; what it lacks is as it was after training.
-    `reported`: digests of the designs whose cost a tool has told.
+    Their figures are those that count now, reported before predicted. `reported`: digests of the designs whose cost a
+    tool has told.
     """
     found = []
     for trial in trials:
         if trial.state is State.PROPOSED:
             continue
-        digest = trial.design.digest
-        now = {**trial.figures, **costs.get(digest, {})}
+        now = trial.figures
         told = () if trial.state is State.FAILED else values(now, objectives)
         found.append(
             Past(
@@ -112,7 +113,7 @@ def pasts(
                 trial.parent,
                 trial.batch,
                 trial.by,
-                digest in reported,
+                trial.design.digest in reported,
             )
         )
     return found

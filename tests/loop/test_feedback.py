@@ -112,12 +112,11 @@ def test_uncertainty_shrinks():
 def proposals(strategy: str, of: cost.CostModel, n: int = 64) -> list[dict[str, str]]:
     """What a strategy proposes after artificial trials, their costs as the model `of` sees them."""
     limit = {"lut": float(np.median([lut(model(1.0), design).value for _, design in DESIGNS]))}
-    trials, costs = [], {}
+    trials = []
     for number, (chosen, design) in enumerate(DESIGNS):
         metric = figure("accuracy", accuracy(design), Fidelity.MEASURED, error=0.003)
-        trials.append(Trial(number, 1, chosen, design, State.TRAINED, {"accuracy": metric}))
-        costs[design.digest] = {"lut": lut(of, design)}
-    found = STRATEGIES[strategy](problem(limit), pasts(trials, OBJECTIVES, limit, costs), n, 1)
+        trials.append(Trial(number, 1, chosen, design, State.TRAINED, {"accuracy": metric, "lut": lut(of, design)}))
+    found = STRATEGIES[strategy](problem(limit), pasts(trials, OBJECTIVES, limit), n, 1)
     return [dict(proposal.chosen) for proposal in found]
 
 

@@ -1,6 +1,7 @@
 """LUT, FF and latency of a design's RTL, predicted before any tool has seen it.
 
-`predict` takes formats and keep fractions alone (`columns`, `digits`, `features`); `predict_traced` the operations that
+`predict` takes formats and keep fractions alone (`columns`, `digits`, `features`), or what the real weights say of digits and
+dead units (`weighed`); `predict_traced` the operations that
 the tracer found for the real weights (`operations`). Both are linear in what the hardware must hold, with coefficients
 from `prior.json` (fitted by `benchmarks/prior.py`) that every report corrects (`model`).
 """
@@ -24,6 +25,7 @@ from flow.cost.rtl.model import (
     prior,
 )
 from flow.cost.rtl.operations import COUNTS, TRACED_FF_FEATURES, TRACED_LUT_FEATURES, count, summed
+from flow.cost.rtl.weighed import Weighed, weigh
 
 __all__ = [
     "CLOCK_NS",
@@ -40,6 +42,7 @@ __all__ = [
     "Counts",
     "Prediction",
     "Reported",
+    "Weighed",
     "block_names",
     "blocks",
     "calibrated",
@@ -51,4 +54,5 @@ __all__ = [
     "predict_traced_by_layer",
     "prior",
     "summed",
+    "weigh",
 ]

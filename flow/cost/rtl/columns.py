@@ -1,12 +1,13 @@
 """Many designs of one network as columns of numbers, one value a design: what the features are computed from."""
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import attrgetter
 
 import numpy as np
 
 from flow.cost.rtl.digits import STEPS, table
+from flow.cost.rtl.weighed import Weighed
 from flow.design import Design
 from flow.formats import Fixed, Format
 from flow.topology import INPUT, Layer, Merge, Pool, Topology, Weighted
@@ -57,7 +58,8 @@ class Forms:
 
 @dataclass(frozen=True)
 class Kernel:
-    """The weights of one layer, arrays (n,): index into `KINDS`, and what `flow.cost.rtl.digits` says of them."""
+    """The weights of one layer, arrays (n,): index into `KINDS`, and what `flow.cost.rtl.digits` says of them, or the
+    real weights themselves; these also say the `adders` of one position (None: to be expected from the digits)."""
 
     kind: np.ndarray
     nonzero: np.ndarray
@@ -65,6 +67,14 @@ class Kernel:
     size: np.ndarray
     keep: np.ndarray
     fraction: np.ndarray
+    adders: np.ndarray | None = None
+
+    def weighed(self, rows: Sequence[Weighed]) -> "Kernel":
+        """The same with what each design's real weights say."""
+        columns = {
+            name: np.array([getattr(row, name) for row in rows]) for name in ("nonzero", "digits", "size", "adders")
+        }
+        return replace(self, **columns)
 
 
 def forms_of(formats: Sequence[Format]) -> Forms:
@@ -86,7 +96,8 @@ def kernel_of(formats: Sequence[Format], keeps: Sequence[float]) -> Kernel:
 @dataclass(frozen=True)
 class Population:
     """Designs of one network, by layer. `values` are the types of what each layer puts out, `INPUT` among them;
-    `sums` those of what stands in front of a layer's activation, as wide as sums are expected to become."""
+    `sums` those of what stands in front of a layer's activation, as wide as sums are expected to become; `used`, where
+    real weights say it, the share (n,) of each layer's results that count."""
 
     topology: Topology
     n: int
@@ -96,19 +107,27 @@ class Population:
     activations: Mapping[str, Forms]
     values: Mapping[str, Values]
     sums: Mapping[str, Values]
+    used: Mapping[str, np.ndarray] | None = None
 
     def read(self, layer: Layer) -> list[Values]:
         return [self.values[name] for name in self.topology.sources[layer.name]]
 
 
-def population(topology: Topology, designs: Sequence[Design], word: Fixed) -> Population:
-    """The columns of designs of one network; the layers of each in the network's order (`flow.design.check`)."""
+def population(
+    topology: Topology, designs: Sequence[Design], word: Fixed, weighed: Sequence[Mapping[str, Weighed]] | None = None
+) -> Population:
+    """The columns of designs of one network; the layers of each in the network's order (`flow.design.check`).
+
+    `weighed`: what the real weights of each say (`flow.cost.rtl.weighed`); None: what the formats let expect.
+    """
     parts = [[part for _, part in design.layers] for design in designs]
     kernels, activations = {}, {}
     for i, layer in enumerate(topology.designed):
         column = [row[i] for row in parts]
         if isinstance(layer, Weighted):
             kernels[layer.name] = kernel_of([part.kernel for part in column], [part.keep for part in column])
+            if weighed is not None:
+                kernels[layer.name] = kernels[layer.name].weighed([row[layer.name] for row in weighed])
         if topology.quantized(layer):
             activations[layer.name] = forms_of([part.activation for part in column])
     given = forms_of([design.input for design in designs])
@@ -117,7 +136,8 @@ def population(topology: Topology, designs: Sequence[Design], word: Fixed) -> Po
         read = [values[name] for name in topology.sources[layer.name]]
         sums[layer.name] = _sum(layer, read, kernels.get(layer.name))
         values[layer.name] = activations[layer.name].values if layer.name in activations else sums[layer.name]
-    return Population(topology, len(designs), word, given, kernels, activations, values, sums)
+    used = None if weighed is None else {n: np.array([row[n].used for row in weighed]) for n in topology.shapes}
+    return Population(topology, len(designs), word, given, kernels, activations, values, sums, used)
 
 
 def _sum(layer: Layer, read: list[Values], kernel: Kernel | None) -> Values:

@@ -63,6 +63,9 @@ def expected_adders(layer: Layer, kernel: Kernel) -> np.ndarray:
     shared = 1.038 * columns**-0.133 * products**-0.087 * np.maximum(kernel.nonzero, 1e-3) ** -0.153
     binary = 0.73 * products**1.077 * columns**0.513 * kernel.keep**0.379
     adders = np.where(kernel.kind == KINDS.index("binary"), binary, alone * np.minimum(shared, 1.0))
+    if kernel.adders is not None:
+        counted = kernel.adders * _inside(layer) * np.minimum(shared, 1.0)
+        return np.where(kernel.kind == KINDS.index("binary"), adders * layer.shape[-1] / columns, counted)
     return adders * layer.shape[-1] / columns
 
 
@@ -72,8 +75,15 @@ def overlap(layer: Layer, kernel: Kernel, data: Values) -> np.ndarray:
     return np.maximum(0.94 * data.bits + 0.603 * np.log2(terms) + 1.518 * data.signed - 1.184, 1.0)
 
 
+def _built(kernel: Kernel, share: np.ndarray) -> np.ndarray:
+    """The share (n,) of the expected adders that are built; counted ones are those of used results alone."""
+    return share if kernel.adders is None else np.where(kernel.kind == KINDS.index("binary"), share, 1.0)
+
+
 def used(population: Population) -> dict[str, np.ndarray]:
     """Layer → the share (n,) of its results that something behind it reads: pruning may leave some to nobody."""
+    if population.used is not None:
+        return dict(population.used)
     topology = population.topology
     readers: dict[str, list[Layer]] = {name: [] for name in topology.shapes}
     for layer in topology.layers:
@@ -104,7 +114,7 @@ def lut_features(population: Population) -> np.ndarray:
         sums = population.sums[layer.name].bits
         if layer.name in population.kernels:
             kernel, data = population.kernels[layer.name], population.read(layer)[0]
-            adders = _positions(layer) * expected_adders(layer, kernel) * share[layer.name]
+            adders = _positions(layer) * expected_adders(layer, kernel) * _built(kernel, share[layer.name])
             rows.add_by_kind(block, kernel, adders * overlap(layer, kernel, data))
             rows.add(block, "constants", results * sums * _shifted(layer))
         if layer.name in population.activations:

@@ -12,6 +12,7 @@ from flow.cost.calibration import Regression
 from flow.cost.rtl.columns import population
 from flow.cost.rtl.features import block_names, ff_features, latency_features, lut_features
 from flow.cost.rtl.operations import summed
+from flow.cost.rtl.weighed import Weighed
 from flow.design import Design
 from flow.formats import Fixed
 from flow.metrics import Fidelity, Figure, Implementation, figure
@@ -96,9 +97,11 @@ def predict_many(
     clock_ns: float,
     tool: str = TOOL,
     stage: str = STAGE,
+    weighed: Sequence[Mapping[str, Weighed]] | None = None,
 ) -> dict[str, Prediction]:
-    """LUT, FF, DSP, BRAM18 and latency of designs of one network, at fidelity `model`: figure → its predictions."""
-    state, columns = model.of(tool, stage), population(topology, designs, word)
+    """LUT, FF, DSP, BRAM18 and latency of designs of one network: figure → its predictions, at fidelity `model`, or
+    `weights` where `weighed` tells what each one's real weights say."""
+    state, columns = model.of(tool, stage), population(topology, designs, word, weighed)
     return _all(
         _totals(state.lut, lut_features(columns)),
         _totals(state.ff, ff_features(columns, clock_ns)),
@@ -115,9 +118,12 @@ def predict(
     clock_ns: float,
     tool: str = TOOL,
     stage: str = STAGE,
+    weighed: Mapping[str, Weighed] | None = None,
 ) -> dict[str, Figure]:
     """The same of one design, as figures with their errors."""
-    return _figures(predict_many(model, topology, [design], word, clock_ns, tool, stage), Fidelity.MODEL)
+    rows = None if weighed is None else [weighed]
+    found = predict_many(model, topology, [design], word, clock_ns, tool, stage, rows)
+    return _figures(found, Fidelity.MODEL if weighed is None else Fidelity.WEIGHTS)
 
 
 def predict_by_layer(

@@ -176,7 +176,8 @@ def _pruned(links: list[Link]) -> tuple[Link, ...]:
         if not live:
             raise BadInput(
                 f"the logits do not depend on the input: nothing behind layer {link.layers[-1]} reads its outputs"
-                " (all weights of a layer are zero, or a layer is constant)"
+                " (all weights of a layer are zero, or a layer is constant), so that there is nothing to share; give every"
+                " layer the reuse factor 1"
             )
         link = replace(link, live=live, kifs=tuple(link.kifs[i] for i in live))
         if isinstance(link, Unrolled):

@@ -44,6 +44,9 @@ def specify(output: Output, n: int, fraction: int, low: float, high: float, accu
     output = Output(output)
     if output == Output.ARGMAX:
         return Argmax(n)
+    if low == high:  # logits that are all the same constant: a table needs entries that differ
+        unit = max(1.0, 2.0**-fraction)
+        low, high = min(low, -unit), max(high, unit)
     make = softmax if output == Output.SOFTMAX else table
     found = make(output, n, fraction, low, high, accuracy)
     if found is None:
