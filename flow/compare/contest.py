@@ -61,7 +61,7 @@ class Outcome:
     def rows(self, until: float) -> np.ndarray:
         """The objectives (n, objectives) of what was trained within a budget of events."""
         found = [values for spent, values in self.points if spent <= until]
-        return np.array(found, float).reshape(len(found), -1)
+        return np.array(found, float) if found else np.zeros((0, len(self.points[0][1]) if self.points else 0))
 
     def front(self, reference: Reference, until: float) -> list[tuple[float, ...]]:
         """The points of the front, by the last objective."""
