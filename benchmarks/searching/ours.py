@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "peers"))
 
 from record import Kept, Layer, Named
 
+from flow.cost.rtl import weigh
 from flow.loop import pricing
 from flow.loop.batches import origin, predicted, search
 from flow.loop.context import Context
@@ -48,12 +49,14 @@ def main() -> None:
         step = Step(context.store.folder / trial.step, trial.step, {})
         layers = layers_of(ground, trial, step, trial.member)
         about = {"trial": trial.number, "epochs": trial.epochs, "by": trial.by, "parent": trial.parent}
+        about |= {"predicted_lut": trial.figures["lut"].value}
         kept.add(_ended(step) - begun, trial.figures[metric].value, layers, **about)
     for member, trial in enumerate(chosen):
         row = final.result["members"][member]
         if not row["failed"]:
             layers = layers_of(ground, trial, final, member)
             about = {"trial": trial.number, "epochs": len(row["losses"]), "final": True}
+            about |= {"predicted_lut": _lut(context, ground, state, trial, final, member)}
             kept.add(_ended(final) - begun, row["figures"][metric]["value"], layers, **about)
     kept.close(
         method=context.task.search.strategy, seed=seed, versions=versions(), trials=len(state.trials),
@@ -68,6 +71,13 @@ def _import_all() -> None:
     from flow.train import inference, population  # noqa: F401
 
     backend.start()
+
+
+def _lut(context: Context, ground: Ground, state: State, trial: Trial, step: Step, member: int) -> float:
+    """LUTs by closed form, from the weights of the last training."""
+    topology, weights = member_network(ground.topology, step.arrays, member)
+    found = predicted(context, ground, state, trial.design, weigh(topology, trial.design, weights))
+    return found["lut"].value
 
 
 def _heir(trial: Trial) -> int | None:

@@ -21,6 +21,7 @@ from flow.store import write_json
 
 TARGET = Target("xcvu9p-flga2104-2L-e", 5.0)  # 200 MHz, as the jet tagger's task has it
 SYNTHESIS_S = 1800.0
+MARGIN = 1.6  # four standard deviations of predicted against traced LUTs, about
 TOP = "jets"
 
 
@@ -30,10 +31,12 @@ def price(points: list[dict], folder: Path, data: Path, workers: int) -> list[di
     Each is a row {seconds, network, reported, validation, test, exact, lut, ff, cycles}; `reported` is the method's own
     validation accuracy, `validation` and `test` are those of the traced logic, and `exact` tells whether its logits
     equal those of the stored numbers on the validation sample. What no logic can be made of (all weights of a layer are
-    zero), and what is not above the reference accuracy, is left out. Each network is priced once; its answer is kept
+    zero), what is not above the reference accuracy, and what another point has beaten before by far more than the error of
+    the prediction that the search itself had (`predicted_lut`), is left out. Each network is priced once; its answer is kept
     beside it.
     """
     points = [point for point in points if point["accuracy"] > REFERENCE["accuracy"]]
+    points = [point for point in points if not any(_beaten(point, other) for other in points)]
     names = [point["network"] for point in points]
     with ProcessPoolExecutor(workers) as pool:
         found = list(pool.map(_priced, [folder / name for name in names], [data] * len(names)))
@@ -42,6 +45,14 @@ def price(points: list[dict], folder: Path, data: Path, workers: int) -> list[di
         for point, row in zip(points, found)
         if row is not None
     ]
+
+
+def _beaten(point: dict, other: dict) -> bool:
+    """Whether another point was there no later, is no less accurate, and is predicted to cost far less."""
+    mine, its = (row.get("predicted_lut") for row in (point, other))
+    if mine is None or its is None:
+        return False
+    return other["seconds"] <= point["seconds"] and other["accuracy"] >= point["accuracy"] and MARGIN * its < mine
 
 
 def _priced(path: Path, data: Path) -> dict | None:

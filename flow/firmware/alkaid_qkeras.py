@@ -201,9 +201,7 @@ def products(values: FVArray, kernel: np.ndarray) -> tuple[FVArray, np.ndarray]:
     return FVArray(sums.reshape(shape), values.solver_options, values.hwconf), offsets.reshape(shape)
 
 
-def convolve(
-    inputs: FVArray, kernel: np.ndarray, strides: tuple[int, ...], padding: str
-) -> tuple[FVArray, np.ndarray]:
+def convolve(inputs: FVArray, kernel: np.ndarray, strides: tuple[int, ...], padding: str) -> tuple[FVArray, np.ndarray]:
     """Sums (1, *sides, filters) of a convolution of (1, *sides, channels) with a kernel (*window, channels, filters).
 
     As `products` gives them. Padded zeros are left out of the sums.

@@ -78,6 +78,48 @@ def test_a_convolution_of_steps_flattened_is_exact():
     np.testing.assert_array_equal(_trace(model).predict(words.reshape(len(words), -1), n_threads=1), expected)
 
 
+def _row(ends, step=0.25):
+    low, high = np.array(ends, dtype=np.float64).T
+    return FVArray.from_lhs(low, high, np.full(len(ends), step), HWConfig(1, 1, -1), solver_options={})
+
+
+def test_constants_leave_a_product():
+    kernel = np.array([[0.5, 0.0, 1.0], [0.75, -0.5, 0.0], [0.25, 0.0, 0.0]])
+    sums, offsets = alkaid_qkeras.products(_row([(-1, 0.75), (1.5, 1.5), (0, 0)]), kernel)
+    np.testing.assert_array_equal(offsets, [1.125, -0.75, 0.0])
+    assert [(value.low, value.high) for value in sums] == [(-0.5, 0.375), (0.0, 0.0), (-1.0, 0.75)]
+
+
+def test_a_product_of_constants_alone_is_constant():
+    kernel = np.array([[0.5, 0.0], [0.75, -0.5]])
+    for ends in ([(0, 0), (0, 0)], [(1.5, 1.5), (0.25, 0.25)]):
+        sums, offsets = alkaid_qkeras.products(_row(ends), kernel)
+        assert not any(value.low or value.high for value in sums)
+        np.testing.assert_array_equal(offsets, [low for low, _ in ends] @ kernel)
+
+
+def test_weights_on_constants_alone_leave_no_variable():
+    sums, offsets = alkaid_qkeras.products(_row([(-1, 0.75), (0, 0), (2, 2)]), np.array([[0.0], [1.0], [0.5]]))
+    assert [(value.low, value.high) for value in sums] == [(0.0, 0.0)] and offsets.tolist() == [1.0]
+
+
+def test_without_constants_a_product_is_alkaids():
+    from alkaid.trace import fixed_variable
+
+    kernel = np.random.default_rng(3).integers(-7, 8, (6, 5)) / 8
+
+    def logic(product):
+        fixed_variable.rd.seed(1)
+        row = _row([(-1, 0.75)] * 6)
+        return trace(list(row), list(product(row)))
+
+    def ours(row):
+        sums, offsets = alkaid_qkeras.products(row, kernel)
+        return sums + offsets
+
+    assert logic(ours) == logic(lambda row: row @ kernel)
+
+
 def _normalized(**changes):
     return lambda: qkeras.QBatchNormalization(**({"epsilon": 0.0} | SCALED | changes))
 

@@ -175,6 +175,29 @@ def test_a_layer_of_zeros_has_nothing_to_share():
         multiplexed.summarise(model, scaling.word, target(reuse_factor=2))
 
 
+def test_a_window_that_reads_dead_units_alone_has_nothing_to_share():
+    topology = NETWORKS["reshape"]
+    scaling = example_scaling(topology)
+    design = example_design(topology, kernels=(Fixed(4, 0),), biases=(Fixed(6, 1),))
+    weights = example_weights(topology)
+    weights["fc0"][0][:, ::2] = 0.0  # one of the two channels that the convolution reads
+    weights["fc0"][1][::2] = -2.0
+    weights["conv"][0][:, :, 1] = 0.0
+    model = qkeras_model.build(topology, design, scaling, weights)
+    with pytest.raises(BadInput, match="layer conv: its outputs do not depend on its inputs"):
+        multiplexed.summarise(model, scaling.word, target(reuse=(("conv", 2),)))
+
+
+def test_constant_logits_behind_a_shared_layer_are_refused():
+    topology = NETWORKS["dense"]
+    scaling, design = example_scaling(topology), example_design(topology, kernels=(Fixed(4, 0),))
+    weights = example_weights(topology)
+    weights["out"] = (np.zeros_like(weights["out"][0]), weights["out"][1])
+    model = qkeras_model.build(topology, design, scaling, weights)
+    with pytest.raises(BadInput, match="logits do not depend on the input.*give every layer the reuse factor 1"):
+        multiplexed.summarise(model, scaling.word, target(reuse=(("fc0", 2),)))
+
+
 EXACT = {
     "factors of their own": (foreign, {"reuse": (("first", 3), ("out", 2))}),
     "all layers, and the index of the largest": (BRANCHES, {"reuse_factor": 4, "output": "argmax"}),

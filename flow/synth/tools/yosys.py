@@ -203,7 +203,8 @@ def _layer_counts(blocks: dict) -> list[str]:
 
 def _union(patterns: list[str]) -> str:
     """A `select` expression for all that matches any of the patterns (postfix, %u takes two)."""
-    return " ".join([patterns[0], *(f"{pattern} %u" for pattern in patterns[1:])])
+    first, *others = patterns or ["c:_none.none"]  # a block in front of a constant one has no modules
+    return " ".join([first, *(f"{pattern} %u" for pattern in others)])
 
 
 def find() -> Found:

@@ -128,10 +128,14 @@ def beside(path: Path) -> Path:
     return path.parents[1] / "vhdl" / f"{path.stem}.vhd"
 
 
-def written(topology, folder, output="logits", seed=0, **options):
+def written(topology, folder, output="logits", seed=0, dead=(), **options):
+    """`dead`: layers without weights."""
     scaling = example_scaling(topology)
     design = example_design(topology, seed, **options)
-    model = qkeras_model.build(topology, design, scaling, example_weights(topology, seed))
+    weights = example_weights(topology, seed)
+    for layer in dead:
+        weights[layer][0][:] = 0.0
+    model = qkeras_model.build(topology, design, scaling, weights)
     made = Target(PART, 2.5, language=Language.VHDL, output=output)
     rtl.write(rtl.trace(model, scaling.word, made), folder, "net", made)
 
@@ -166,6 +170,17 @@ def test_it_is_the_verilog_statement_by_statement(name, tmp_path):
         assert entries(text, r": out = \d+'h([0-9A-FX]+);", 16) == entries(
             beside(path).read_text(), r'outp <= "(\w+)"', 2
         )
+
+
+@pytest.mark.parametrize("bias", [Fixed(6, 1), Fixed(2, 9)])
+def test_a_constant_network_is_its_verilog_too(bias, tmp_path):
+    written(NETWORKS["dense"], tmp_path, dead=("out",), kernels=(Fixed(4, 0),), biases=(bias,))
+    pairs = both(tmp_path)
+    assert list(pairs) == ["net", "out_s0"]
+    for module, (ours, other) in pairs.items():
+        assert ours == other, module
+    text = (tmp_path / "src" / "out_s0.v").read_text()
+    assert len(pairs["out_s0"][0]) == text.count("assign ") > 1
 
 
 def entries(text, pattern, base):
