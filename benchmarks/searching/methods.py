@@ -17,6 +17,7 @@ from flow.store import versions
 HERE = Path(__file__).resolve().parent
 PEERS = {"AutoQKeras": "autoqkeras", "HGQ2": "hgq2"}  # name -> environment and script; a strategy is called alike
 BATCH = 1024
+OURS = 512  # of the strategies: sparse networks want more steps
 INPUTS = [f"truncated_bits({bits},{integer})" for bits, integer in ((5, 2), (6, 2), (6, 3), (7, 2), (7, 3), (8, 3))]
 LUT_BUDGET = 40_000  # loose: strategies that allocate under a budget need one
 
@@ -61,7 +62,7 @@ def write_task(folder: Path, events: Events, plan: Plan, strategy: str, seed: in
     row = yaml.safe_load((TASK / "task.yaml").read_text(encoding="utf-8"))
     row |= {"data": data, "budget": {"lut": LUT_BUDGET, "dsp": 0, "bram_18k": 0}}
     row["space"]["input"] = INPUTS
-    row["train"] = {"batch": BATCH, "epochs": plan.epochs, "final_epochs": plan.final_epochs}
+    row["train"] = {"batch": OURS, "epochs": plan.epochs, "final_epochs": plan.final_epochs}
     row["search"] = {"strategy": strategy, "rounds": 1, "trials": plan.trials, "seed": seed}
     (folder / "task.yaml").write_text(yaml.safe_dump(row, sort_keys=False))
 

@@ -41,7 +41,13 @@ def price(points: list[dict], folder: Path, data: Path, workers: int) -> list[di
     with ProcessPoolExecutor(workers) as pool:
         found = list(pool.map(_priced, [folder / name for name in names], [data] * len(names)))
     return [
-        {"seconds": point["seconds"], "network": point["network"], "reported": point["accuracy"], **row}
+        {
+            "seconds": point["seconds"],
+            "network": point["network"],
+            "reported": point["accuracy"],
+            "predicted_lut": point.get("predicted_lut"),
+            **row,
+        }
         for point, row in zip(points, found)
         if row is not None
     ]

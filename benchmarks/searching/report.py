@@ -39,6 +39,7 @@ def summary(rows: Rows, synthesised: Mapping[str, list[dict]]) -> dict:
             }
             for method in methods
         },
+        "predicted_lut": {method: told for method in methods if (told := _predicted(method, rows))},
         "inexact": sum(not row["exact"] for own in rows.values() for row in own),
     }
 
@@ -60,6 +61,19 @@ def _volumes(method: str, rows: Rows, curves: Mapping) -> dict:
         ),
         "points": sum(len(found) for key, found in rows.items() if key[0] == method),
     }
+
+
+def _predicted(method: str, rows: Rows) -> dict | None:
+    """How the LUTs that a search had predicted from trained weights compare with the traced ones, in logarithms."""
+    own = [row for (name, _), found in rows.items() if name == method for row in found if row.get("predicted_lut")]
+    if len(own) < 3:
+        return None
+    ratios = np.log([row["predicted_lut"] / row["lut"] for row in own])
+    both = np.log([[row["predicted_lut"], row["lut"]] for row in own])
+    return {
+        "points": len(own), "correlation": float(np.corrcoef(both.T)[0, 1]), "median_ratio": float(np.exp(np.median(ratios))),
+        "deviation": float(np.std(ratios)),
+    }  # fmt: skip
 
 
 def _at(curve, moment: float) -> float:
