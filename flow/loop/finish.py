@@ -115,6 +115,7 @@ def summary(context: Context, ground: Ground, state: State, best: Built | None, 
             }
             for item in state.baselines
         ],
+        "search": task.search.model_dump(mode="json", exclude={"storage"}),
         "rounds": [_round(context, done) for done in state.rounds],
         "trials": _counts(context, state),
         "points": _points(context, ground, state),

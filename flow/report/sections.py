@@ -78,7 +78,9 @@ def _head(result: dict) -> Section:
     trials = result.get("trials") or {}
     if trials:
         counted = ", ".join(f"{count} {state}" for state, count in trials.items())
-        blocks.append(Text(f"Designs by state: {counted}; {len(result.get('rounds') or ())} rounds."))
+        strategy = at(result, "search", "strategy")
+        by = f" Proposed by the strategy {strategy}." if isinstance(strategy, str) else ""
+        blocks.append(Text(f"Designs by state: {counted}; {len(result.get('rounds') or ())} rounds.{by}"))
     blocks.append(Text(_READING))
     return Section("head", str(result.get("task") or "task"), tuple(blocks))
 

@@ -102,6 +102,16 @@ def costs(result: dict) -> Table | None:
     return Table("What an inference of the chosen design costs", ("", "value"), tuple(rows)) if rows else None
 
 
+def _about(described: str, item: dict) -> str:
+    """What a layer is, with what the design says of its units and its reuse."""
+    own = [described]
+    if value(item.get("width")) not in (None, 1.0):
+        own.append(f"{item['width']:g} times the units")
+    if value(item.get("reuse")) is not None:
+        own.append(f"reuse factor {item['reuse']:g}")
+    return ", ".join(part for part in own if part)
+
+
 def layers(result: dict) -> Table | None:
     """Formats, keep fraction and cost of the chosen design, layer by layer."""
     chosen = result.get("chosen") or {}
@@ -124,7 +134,7 @@ def layers(result: dict) -> Table | None:
         widths = " / ".join(str(bits_of(item.get(key))) for key in ("kernel", "bias", "activation"))
         rows.append(
             (
-                Cell(name, described.get(name, "")),
+                Cell(name, _about(described.get(name, ""), item)),
                 *(Cell(short(item.get(key))) for key in ("kernel", "bias", "activation")),
                 Cell(ABSENT if keep is None else f"{keep:.3g}", number=True),
                 Cell(widths, number=True),

@@ -341,3 +341,11 @@ def test_values_that_are_no_numbers_are_left_out(result):
 )
 def test_numbers(value, unit, error, text):
     assert number(value, unit, error) == text
+
+
+def test_units_reuse_and_strategy_are_told(result, tmp_path):
+    name = next(iter(result["chosen"]["design"]["layers"]))
+    result["chosen"]["design"]["layers"][name] |= {"width": 0.5, "reuse": 4}
+    result["search"] = {"strategy": "evolve"}
+    page = write(result, tmp_path)[0].read_text()
+    assert "0.5 times the units, reuse factor 4" in page and "Proposed by the strategy evolve." in page
