@@ -13,12 +13,12 @@ from pathlib import Path
 sys.path[:0] = [str(Path(__file__).parent / folder) for folder in ("searching", "peers")]
 
 import events as jets
-from methods import FULL, PEERS, QUICK, Plan, Run, run_peer, run_strategy
+from methods import FULL, PEERS, QUICK, Plan, Run, run_peer, run_strategy, work_folder
 from pricing import price, synthesise
 from report import show, summary
 
 from flow.errors import FlowError
-from flow.search import STRATEGIES
+from flow.search import STRATEGIES, check_here
 from flow.store import versions, write_json
 
 LEAST_JETS = 70_000  # what the comparison with AutoQKeras' time asks for
@@ -29,12 +29,12 @@ SYNTHESISED = {"quick": 3, "full": 12}  # points of each front, evenly spread in
 def main() -> None:
     options = _options()
     plan = _plan(options)
-    work = options.work / f"jets-{options.jets}"
-    work.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("FLOW_SYNTH_CACHE", str(options.work / "reports"))
     events = jets.jets(options.jets)
     if events.counts["train"] < options.jets:
         sys.exit(f"--jets {options.jets}: there are {events.counts['train']} training jets")
+    work = work_folder(options.work, events)
+    work.mkdir(parents=True, exist_ok=True)
     jets.save(events, work / "peers.npz")
     jets.save_held(events, work / "held.npz")
     runs, failed = _run_all(options, plan, events, work)
@@ -50,7 +50,8 @@ def main() -> None:
 
 
 def _priced(options, runs: list[Run], work: Path) -> tuple[dict, dict]:
-    """Every run's points with their prices, and of each method's first seed the front with Yosys' figures."""
+    """Every run's points with their prices (none where no network is worth one), and of each method's first seed the
+    front with Yosys' figures."""
     rows, fronts = {}, {}
     for run in runs:
         _say(f"pricing {run.method}, seed {run.seed}: {len(run.points)} points")
@@ -59,7 +60,7 @@ def _priced(options, runs: list[Run], work: Path) -> tuple[dict, dict]:
     for run in (run for run in runs if run.seed == options.first_seed):  # synthesis takes longest
         _say(f"synthesising the front of {run.method}, seed {run.seed}")
         fronts[run.method] = synthesise(_spread_front(rows[run.method, run.seed], most), run.folder, work / "rtl")
-    return {key: own for key, own in rows.items() if own}, fronts
+    return rows, fronts
 
 
 def _options():
@@ -111,6 +112,7 @@ def _run_all(options, plan: Plan, events, work: Path) -> tuple[list[Run], dict[s
                 if name in PEERS:
                     runs.append(run_peer(name, seed, plan, work, options.peers))
                 else:
+                    check_here(name, where="here")
                     runs.append(run_strategy(name, seed, plan, events, work))
             except (FlowError, RuntimeError) as error:
                 _say(f"  left out: {error}")

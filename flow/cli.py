@@ -530,10 +530,19 @@ def _strategies(options) -> int:
     for name, row in rows.items():
         print(f"{name:12} {row['what']}")
         for key, option in row["settings"].items():
-            shown = ", ".join(option["default"]) if isinstance(option["default"], list) else option["default"]
-            print(f"{'':12}   {key}: {option['meaning']} [{shown if isinstance(shown, str) else format(shown, 'g')}]")
+            print(f"{'':12}   {key}: {option['meaning']} [{_default(option)}]")
     print("`search.strategy` names one, `search.options.STRATEGY` holds its settings")
     return 0
+
+
+def _default(option: dict) -> str:
+    """A setting's default, and what else it may be where that is a short list of words."""
+    default = option["default"]
+    if isinstance(default, list):
+        return ", ".join(default)
+    if isinstance(default, (bool, str)):
+        return f"{default}; of {', '.join(map(str, option['allowed']))}"
+    return f"{default:g}"
 
 
 def _keys(options) -> int:

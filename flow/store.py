@@ -130,6 +130,16 @@ class Store:
             return found
         result, arrays = compute()
         final = self.folder / f"{name}-{self.key(name, inputs)}"
+        with turn(self.folder.parent, "steps"):
+            return self._put(name, inputs, final, result, arrays, anew)
+
+    def _put(
+        self, name: str, inputs: dict, final: Path, result: dict, arrays: dict[str, np.ndarray], anew: bool
+    ) -> Step:
+        """Write a step; where another process has come first, its result holds, so that all go on from the same."""
+        found = None if anew else self.find(name, inputs)
+        if found is not None:
+            return found
         with replacing_folder(final) as folder:
             (folder / "inputs.json").write_text(
                 json.dumps({"inputs": inputs, "versions": versions(), "commit": commit()}, indent=1)

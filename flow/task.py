@@ -584,7 +584,7 @@ def _check_interval(task: Task, path: Path) -> None:
 def _one_line(error: ValidationError) -> str:
     first = error.errors()[0]
     location = [str(part) for part in first["loc"]]
-    key = ".".join(location)
+    key = ".".join("***" if "@" in part or ":" in part else part for part in location)  # a URL without its key
     if first["type"] == "extra_forbidden":
         allowed = _keys_at(location[:-1])
         guess = difflib.get_close_matches(location[-1], allowed, 1)
@@ -592,7 +592,10 @@ def _one_line(error: ValidationError) -> str:
         return f"unknown key {key!r}; {hint}"
     message = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     shown = repr(first.get("input"))
-    return f"{key}: {shown if len(shown) < 60 else shown[:57] + '...'} is not allowed; {message}"
+    shown = shown if len(shown) < 60 else shown[:57] + "..."
+    if location[0] == "search" and location[1:2] in ([], ["storage"]):
+        shown = "what it says"  # there may be a password in it
+    return f"{key}: {shown} is not allowed; {message}"
 
 
 def _keys_at(location: list[str]) -> list[str]:

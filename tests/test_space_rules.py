@@ -80,7 +80,9 @@ def test_parameters_that_share_a_choice():
 
 
 def test_forbidden_combinations_are_counted_and_refused():
-    text = "forbidden: [{fc0.kernel: ternary, fc0.keep: 0.5}, {fc1.kernel: [ternary], fc2.kernel: ternary}, {out.keep: 1}]"
+    text = (
+        "forbidden: [{fc0.kernel: ternary, fc0.keep: 0.5}, {fc1.kernel: [ternary], fc2.kernel: ternary}, {out.keep: 1}]"
+    )
     space = built(FEW + text + "}")
     every = [dict(zip(space.parameters, row)) for row in itertools.product(*space.parameters.values())]
     assert space.size == sum(map(space.allowed, every)) < len(every)
@@ -91,6 +93,13 @@ def test_forbidden_combinations_are_counted_and_refused():
 def test_a_rule_on_what_is_shared():
     space = built(FEW + "groups: {hidden: [fc1, fc2]}, forbidden: [{fc1.kernel: ternary, fc0.kernel: ternary}]}")
     assert space.forbidden == ({"hidden.kernel": ("ternary",), "fc0.kernel": ("ternary",)},)
+
+
+def test_a_rule_on_two_that_share_a_choice():
+    """It is forbidden where both say so, whatever their order."""
+    text = "groups: {{hidden: [fc1, fc2]}}, forbidden: [{{fc1.keep: [{}], fc2.keep: [{}], out.keep: 1}}]}}"
+    for some in (("0.5, 1", "1"), ("1", "0.5, 1")):
+        assert built(FEW + text.format(*some)).forbidden == ({"hidden.keep": ("1",), "out.keep": ("1",)},)
 
 
 @pytest.mark.parametrize(
@@ -111,6 +120,10 @@ def test_a_rule_on_what_is_shared():
         ("forbidden: [{fc0.kernle: ternary}]", ["'fc0.kernle'", "did you mean 'fc0.kernel'"]),
         ("forbidden: [{fc0.keep: [0.5, 1]}]", ["no design is left"]),
         ("forbidden: [{}]", ["rule 1", "nothing in it"]),
+        (
+            "groups: {g: [fc1, fc2]}, forbidden: [{fc1.keep: 1, fc2.keep: 0.5}]",
+            ["rule 1", "fc1.keep and fc2.keep share", "g.keep"],
+        ),
         ("reuse: [0]", ["space.reuse"]),
     ],
 )

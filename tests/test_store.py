@@ -112,3 +112,22 @@ def test_a_folder_is_replaced_by_many_at_once(tmp_path):
         list(pool.map(put, range(6)))
     assert (tmp_path / "results" / "number").read_text() in "012345"
     assert [path.name for path in tmp_path.iterdir()] == ["results"]
+
+
+def test_who_comes_first_is_what_all_go_on_from(tmp_path):
+    """Another process computes the same step meanwhile; on another machine its last bits may differ."""
+
+    def slow():
+        Store(tmp_path).step("measured", {"of": 1}, lambda: ({"value": 1.0}, {}))
+        return {"value": 1.0000000001}, {}
+
+    assert Store(tmp_path).step("measured", {"of": 1}, slow).result == {"value": 1.0}
+    assert Store(tmp_path).step("measured", {"of": 1}, lambda: ({"value": 2.0}, {}), anew=True).result == {"value": 2.0}
+
+
+def test_several_may_share_a_folder_but_none_beside_one_that_does_not(tmp_path):
+    with locked(tmp_path, shared=True), locked(tmp_path, shared=True):
+        with pytest.raises(FlowError, match="another run"), locked(tmp_path):
+            pass
+    with locked(tmp_path), pytest.raises(FlowError, match="another run"), locked(tmp_path, shared=True):
+        pass

@@ -65,6 +65,29 @@ def test_what_is_wrong_is_said_in_one_line(text, key, allowed):
     assert key in message and allowed in message and "\n" not in message
 
 
+@pytest.mark.parametrize(
+    "text, key",
+    [
+        ("search: {storage: ['postgresql://u:SECRET@h/db']}", "search.storage"),
+        ("search: {storage: {postgresql://u:SECRET@h/db: 1}}", "search.storage"),
+        ("search: postgresql://u:SECRET@h/db", "search"),
+        ("search: [storage, 'postgresql://u:SECRET@h/db']", "search"),
+        ("search:\n  storage:postgresql://u:SECRET@h/db", "search"),
+        ("search: {storage:postgresql://u:SECRET@h/db, seed: 1}", "unknown key"),
+        ("search: {seed: 1, postgresql://u:SECRET@h/db: }", "unknown key"),
+        ("storage:postgresql://u:SECRET@h/db: ", "unknown key"),
+        ("search: {options: {postgresql://u:SECRET@h/db: 3}}", "search.options"),
+        ("search: {sed: 'postgresql://u:SECRET@h/db'}", "search.sed"),
+    ],
+)
+def test_a_storage_and_its_password_are_never_shown(text, key):
+    with pytest.raises(BadInput) as caught:
+        parse_text(text, Path("task.yaml"))
+    message = str(caught.value)
+    assert key in message and "\n" not in message
+    assert "SECRET" not in message and "postgresql" not in message
+
+
 def test_missing_and_unreadable_files(tmp_path):
     with pytest.raises(BadInput, match="no such task folder"):
         read(tmp_path / "none")

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import yaml
 from environment import python_of
-from events import TASK, Events, write_parquet
+from events import GRID, TASK, Events, write_parquet
 
-from flow.store import versions
+from flow.store import digest_of, file_digest, versions
 
 HERE = Path(__file__).resolve().parent
 PEERS = {"AutoQKeras": "autoqkeras", "HGQ2": "hgq2"}  # name -> environment and script; a strategy is called alike
@@ -53,6 +53,19 @@ class Run:
     read_back: bool
 
 
+def work_folder(root: Path, events: Events) -> Path:
+    """Where what was run and priced on these events is kept."""
+    return root / f"jets-{events.counts['train']}-{events.digest}"
+
+
+def strategy_folder(work: Path, name: str, seed: int, plan: Plan) -> Path:
+    """Where a strategy's run is kept: by what it may do, its seed, the task that it is given, and the program's code."""
+    size = f"{plan.trials}x{plan.epochs}-{plan.finals}x{plan.final_epochs}"
+    files = [file_digest(TASK / part) for part in ("network.py", "task.yaml")]
+    task = digest_of([*files, str(GRID), INPUTS, LUT_BUDGET, OURS])[:6]
+    return work / f"{name}-{size}-seed{seed}-{task}-{versions()['flow'].partition('+')[2]}"
+
+
 def write_task(folder: Path, events: Events, plan: Plan, strategy: str, seed: int) -> None:
     """A task's folder: the jet tagger in its own space, on the benchmark's events and their words of 8 bits, with a loose
     budget."""
@@ -69,8 +82,7 @@ def write_task(folder: Path, events: Events, plan: Plan, strategy: str, seed: in
 
 def run_strategy(name: str, seed: int, plan: Plan, events: Events, work: Path) -> Run:
     """A strategy of the program. Raises RuntimeError with its last line where it fails."""
-    size = f"{plan.trials}x{plan.epochs}-{plan.finals}x{plan.final_epochs}"
-    folder = work / f"{name}-{size}-seed{seed}-{versions()['flow'].partition('+')[2]}"
+    folder = strategy_folder(work, name, seed, plan)
     if not (folder / "out" / "kept" / "points.json").exists():
         shutil.rmtree(folder, ignore_errors=True)  # half of a run tells no times
         write_task(folder / "jets", events, plan, name, seed)

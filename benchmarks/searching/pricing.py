@@ -8,6 +8,7 @@ import hashlib
 import json
 from concurrent.futures import ProcessPoolExecutor
 from importlib.metadata import version
+from itertools import repeat
 from pathlib import Path
 
 import networks
@@ -17,7 +18,7 @@ from fronts import REFERENCE
 
 from flow.errors import BadInput
 from flow.firmware.settings import Target
-from flow.store import write_json
+from flow.store import file_digest, write_json
 
 TARGET = Target("xcvu9p-flga2104-2L-e", 5.0)  # 200 MHz, as the jet tagger's task has it
 SYNTHESIS_S = 1800.0
@@ -32,14 +33,14 @@ def price(points: list[dict], folder: Path, data: Path, workers: int) -> list[di
     validation accuracy, `validation` and `test` are those of the traced logic, and `exact` tells whether its logits
     equal those of the stored numbers on the validation sample. What no logic can be made of (all weights of a layer are
     zero), what is not above the reference accuracy, and what another point has beaten before by far more than the error of
-    the prediction that the search itself had (`predicted_lut`), is left out. Each network is priced once; its answer is kept
-    beside it.
+    the prediction that the search itself had (`predicted_lut`), is left out. Each network is priced once with the events
+    of `data`; its answer is kept beside it.
     """
     points = [point for point in points if point["accuracy"] > REFERENCE["accuracy"]]
     points = [point for point in points if not any(_beaten(point, other) for other in points)]
     names = [point["network"] for point in points]
     with ProcessPoolExecutor(workers) as pool:
-        found = list(pool.map(_priced, [folder / name for name in names], [data] * len(names)))
+        found = list(pool.map(_priced, [folder / name for name in names], repeat(data), repeat(file_digest(data))))
     return [
         {
             "seconds": point["seconds"],
@@ -61,9 +62,9 @@ def _beaten(point: dict, other: dict) -> bool:
     return other["seconds"] <= point["seconds"] and other["accuracy"] >= point["accuracy"] and MARGIN * its < mine
 
 
-def _priced(path: Path, data: Path) -> dict | None:
+def _priced(path: Path, data: Path, digest: str) -> dict | None:
     kept = path.with_suffix(".json")
-    with_what = version("alkaid").encode() + Path(networks.__file__).read_bytes()
+    with_what = version("alkaid").encode() + digest.encode() + Path(networks.__file__).read_bytes()
     key = hashlib.sha256(path.read_bytes() + with_what).hexdigest()[:16]
     if kept.exists() and (row := json.loads(kept.read_text())).pop("key") == key:
         return row or None

@@ -1,9 +1,9 @@
 """What a benchmark of searches found, for programs and for people."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
-from fronts import REFERENCE, front, least_lut, over_time, seconds_to, until, volume
+from fronts import REFERENCE, at, front, least_lut, over_time, seconds_to, until, volume
 
 Rows = Mapping[tuple[str, int], list[dict]]  # method, seed -> priced points
 
@@ -18,7 +18,8 @@ PRICED = (
 
 
 def summary(rows: Rows, synthesised: Mapping[str, list[dict]]) -> dict:
-    """What programs read. `synthesised`: method → some points of its first seed's front, with Yosys' figures."""
+    """What programs read. `rows` has every seed, those without a point too: their hypervolume is 0, and they reach
+    nothing. `synthesised`: method → some points of its first seed's front, with Yosys' figures."""
     methods = list(dict.fromkeys(method for method, _ in rows))
     curves = {key: over_time(own) for key, own in rows.items()}
     time = _to_autoqkeras(methods, rows, curves)
@@ -45,20 +46,21 @@ def summary(rows: Rows, synthesised: Mapping[str, list[dict]]) -> dict:
 
 
 def _volumes(method: str, rows: Rows, curves: Mapping) -> dict:
-    """Mean and deviation (of a seed, n - 1) of the final hypervolume, and the mean over time."""
+    """Mean and deviation (of a seed, n - 1) of the final hypervolume, and the mean over time. `seconds`: to the last
+    point, mean of the seeds that have one (None without any)."""
     own = [curves[key] for key in rows if key[0] == method]
-    finals = [volume(found) for key, found in rows.items() if key[0] == method]
+    finals = {seed: volume(found) for (name, seed), found in rows.items() if name == method}
+    ends = _ends(found for (name, _), found in rows.items() if name == method)
     moments = sorted({moment for curve in own for moment, _ in curve})
     if len(moments) > MOMENTS:
         moments = [moments[i] for i in np.unique(np.linspace(0, len(moments) - 1, MOMENTS).astype(int))]
-    means = [[moment, float(np.mean([_at(curve, moment) for curve in own]))] for moment in moments]
+    means = [[moment, float(np.mean([at(curve, moment) for curve in own]))] for moment in moments]
     return {
-        "mean": float(np.mean(finals)),
-        "deviation": float(np.std(finals, ddof=1)) if len(finals) > 1 else None,
+        "mean": float(np.mean([*finals.values()])),
+        "deviation": float(np.std([*finals.values()], ddof=1)) if len(finals) > 1 else None,
+        "by_seed": finals,
         "against_time": means,
-        "seconds": float(
-            np.mean([max(r["seconds"] for r in found) for key, found in rows.items() if key[0] == method])
-        ),
+        "seconds": float(np.mean(ends)) if ends else None,
         "points": sum(len(found) for key, found in rows.items() if key[0] == method),
     }
 
@@ -76,18 +78,19 @@ def _predicted(method: str, rows: Rows) -> dict | None:
     }  # fmt: skip
 
 
-def _at(curve, moment: float) -> float:
-    return [0.0, *(height for when, height in curve if when <= moment)][-1]
+def _ends(seeds: Iterable[list[dict]]) -> list[float]:
+    """When the last point of each seed was there; nothing of those without one."""
+    return [max(row["seconds"] for row in own) for own in seeds if own]
 
 
 def _to_autoqkeras(methods: list[str], rows: Rows, curves: Mapping) -> dict | None:
     """When each method reached AutoQKeras' final hypervolume (mean of its seeds): seconds by seed, None for never; and
     the share of AutoQKeras' whole time (mean of its seeds)."""
     theirs = [found for (method, _), found in rows.items() if method == "AutoQKeras"]
-    if not theirs:
+    if not any(theirs):
         return None
     final = float(np.mean([volume(found) for found in theirs]))
-    whole = float(np.mean([max(row["seconds"] for row in found) for found in theirs]))
+    whole = float(np.mean(_ends(theirs)))
     by_method = {}
     for method in methods:
         own = {seed: seconds_to(curves[name, seed], final) for name, seed in rows if name == method}
@@ -105,7 +108,8 @@ def _to_autoqkeras(methods: list[str], rows: Rows, curves: Mapping) -> dict | No
 
 
 def _at_autoqkeras_best(methods: list[str], rows: Rows, synthesised: Mapping) -> dict | None:
-    """LUTs at the accuracy of AutoQKeras' best point (by validation), traced (mean of seeds) and synthesised."""
+    """LUTs at the accuracy of AutoQKeras' best point (by validation; mean of its seeds that have one), traced (mean of
+    seeds) and synthesised."""
     theirs = [found for (method, _), found in rows.items() if method == "AutoQKeras" and found]
     if not theirs:
         return None
@@ -133,12 +137,13 @@ def _to_hgq2(methods: list[str], rows: Rows, synthesised: Mapping) -> list[dict]
     seeds that have both); and at the end with Yosys' LUTs of the first seed."""
     found = []
     theirs = {seed: own for (name, seed), own in rows.items() if name == "HGQ2"}
-    for method in methods if theirs else ():
+    for method in methods if any(theirs.values()) else ():
         if method in ("HGQ2", "AutoQKeras"):
             continue
-        mine = {seed: own for (name, seed), own in rows.items() if name == method and own}
-        for when, side in (("the method's end", mine), ("HGQ2's end", theirs)):
-            moment = float(np.mean([max(row["seconds"] for row in own) for own in side.values()]))
+        mine = {seed: own for (name, seed), own in rows.items() if name == method}
+        ends = {"the method's end": _ends(mine.values()), "HGQ2's end": _ends(theirs.values())}
+        for when in (when for when, seconds in ends.items() if seconds):
+            moment = float(np.mean(ends[when]))
             for accuracy in ACCURACIES:
                 pairs = [
                     (least_lut(until(mine[seed], moment), accuracy), least_lut(until(theirs[seed], moment), accuracy))
@@ -180,7 +185,8 @@ def show(found: dict) -> None:
         shown = "" if reached is None else "never" if reached["mean"] is None else f"{reached['mean']:.0f}"
         share = "" if reached is None or reached["share"] is None else f"{reached['share']:.3f}"
         mean = f"{row['mean']:.4f}{error}"
-        print(f"{method:14}{mean:>20}{row['seconds']:9.0f}{row['points']:8}{shown:>17}{share:>8}")
+        seconds = "-" if row["seconds"] is None else f"{row['seconds']:.0f}"
+        print(f"{method:14}{mean:>20}{seconds:>9}{row['points']:8}{shown:>17}{share:>8}")
     for method, own in found["fronts"].items():
         cells = (f"{row['test']:.4f} at {row['lut']:.0f}" for row in own["synth"] if "failed" not in row)
         print(f"\n{method}, Yosys' LUT cells: " + ", ".join(cells))

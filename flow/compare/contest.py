@@ -4,8 +4,8 @@ The budget is what training costs: events times epochs, summed over designs. A s
 and one that trains few of them long spend the same; what a strategy trains beyond the budget does not count.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +16,12 @@ from flow.loop.context import Context
 from flow.loop.prepare import Ground, baseline_designs, lay_ground
 from flow.loop.problem import objectives
 from flow.loop.state import State
-from flow.search.pareto import hypervolume, ranks
+from flow.search.pareto import hypervolume, octaves, ranks
 from flow.search.problem import Objective
 from flow.study import State as TrialState
 
 BELOW_FLOAT = 0.1  # how far below the float network's figures the reference point lies
-MOST = 20  # rounds of batches, in units of those planned, after which a strategy that spends little is stopped
+MOST = 20  # times the planned trials, after which a strategy that spends little is stopped
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,9 @@ class Reference:
         return hypervolume(self.upward(rows), np.zeros(len(self.values)))
 
     def upward(self, rows: np.ndarray) -> np.ndarray:
-        """Points with larger better and the reference at 0; objectives that are 0 count as the least positive number."""
+        """Points with larger better and the reference at 0."""
         columns = [
-            column - value if objective.maximize else np.log2(value / np.maximum(column, 1e-9))
+            column - value if objective.maximize else octaves(value, objective.name) - octaves(column, objective.name)
             for objective, value, column in zip(self.objectives, self.values, rows.T)
         ]
         return np.stack(columns, 1) if len(rows) else np.zeros((0, len(self.values)))
@@ -51,12 +51,14 @@ class Reference:
 @dataclass(frozen=True)
 class Outcome:
     """What one strategy found with one seed: `points`, in the order of their training: events trained until then, and
-    the objectives; `spent` events in all."""
+    the objectives; `spent` events in all, less than the budget where it had nothing more to propose; `fidelity`, of
+    each objective."""
 
     strategy: str
     seed: int
     points: tuple[tuple[float, tuple[float, ...]], ...]
     spent: float
+    fidelity: Mapping[str, str] = field(default_factory=dict)
 
     def rows(self, until: float) -> np.ndarray:
         """The objectives (n, objectives) of what was trained within a budget of events."""
@@ -74,14 +76,15 @@ def compete(
     folder: Path, out: Path | None, strategies: Sequence[str], seeds: Sequence[int], trials: int | None
 ) -> tuple[Context, Reference, list[Outcome], float]:
     """The task's context, the reference, the outcomes, and the budget in events; everything is kept in the task's folder,
-    so that what was searched before is read back."""
+    so that what was searched before is read back. The reference is that of the smallest seed, in whatever order they
+    are named."""
     found, reference, budget, context = [], None, 0.0, None
-    for seed in seeds:
+    wanted = trials or Context.of(folder, out).task.search.trials
+    for seed in sorted(seeds):
         for strategy in strategies:
             context = _context(folder, out, strategy, seed, trials)
             ground = lay_ground(context)
             events = len(ground.train.truth.labels)
-            wanted = trials or context.task.search.trials
             budget = float(events) * wanted * context.task.train.epochs
             reference = reference or reference_of(context, ground)
             found.append(_search(context, ground, strategy, seed, events, budget))
@@ -89,12 +92,9 @@ def compete(
 
 
 def _context(folder: Path, out: Path | None, strategy: str, seed: int, trials: int | None) -> Context:
-    """The task with another strategy and seed; a batch is a round here, so that the budget ends it, not a number."""
-    base = Context.of(folder, out)
-    size = base.task.train.population
-    planned = -(-(trials or base.task.search.trials) // size)
-    searching = {"strategy": strategy, "seed": seed, "trials": size, "rounds": planned}
-    return replace(Context.of(folder, out, searching=searching), quiet=False)
+    """The task with another strategy and seed, in one round."""
+    searching = {"strategy": strategy, "seed": seed, "rounds": 1} | ({} if trials is None else {"trials": trials})
+    return Context.of(folder, out, searching=searching)
 
 
 def reference_of(context: Context, ground: Ground) -> Reference:
@@ -116,17 +116,19 @@ def reference_of(context: Context, ground: Ground) -> Reference:
 
 def _search(context: Context, ground: Ground, strategy: str, seed: int, events: int, budget: float) -> Outcome:
     context.say(f"[{context.name}] {strategy}, seed {seed}")
-    state, spent, points = State(pricing.start(context)), 0.0, []
+    state, spent, points, fidelity = State(pricing.start(context)), 0.0, [], {}
     names = [objective.name for objective in objectives(context.task.objective)]
-    for number in range(1, MOST * context.task.search.rounds + 1):
+    size, planned = context.task.train.population, context.task.search.trials
+    for total in range(size, MOST * max(planned, size) + 1, size):  # batch by batch, until the budget ends it
         before = len(state.trials)
-        state = search(context, ground, state, number)
+        state = search(context, ground, state, 1, total)
         costs = now(context, ground, state)
         for trial in state.trials[before:]:
             spent += float(events) * trial.epochs
             if trial.state is TrialState.TRAINED:
                 told = trial.figures | costs[trial.number]
                 points.append((spent, tuple(told[name].value for name in names)))
+                fidelity = {name: told[name].fidelity.value for name in names}  # the same for all
         if spent >= budget or len(state.trials) == before:
             break
-    return Outcome(strategy, seed, tuple(points), spent)
+    return Outcome(strategy, seed, tuple(points), spent, fidelity)

@@ -12,6 +12,11 @@ from flow.store import write_text
 
 COLOURS = (ONE, TWO, THREE, FOUR, INK)
 DASHES = ("-", "--", ":", "-.")
+WAYS = {  # how figures of a fidelity came to be
+    "measured": "measured on the validation sample",
+    "weights": "by closed form from the trained weights",
+    "model": "by closed form from the design",
+}
 
 
 def write(found: dict, folder: Path) -> Path:
@@ -26,8 +31,8 @@ def write(found: dict, folder: Path) -> Path:
             Text(f"Best: {order[0]}.", "verdict"),
             Text(
                 f"Hypervolume above the reference point {where}: the product of what is gained in each objective, costs"
-                f" in octaves. Physics figures are measured on the validation sample, costs are by closed form from the trained weights. Every strategy"
-                f" trained {found['budget_events']:.3g} events with each seed."
+                f" in octaves; {came_to_be(found)}. Every strategy could train {found['budget_events']:.3g} events with"
+                f" each seed{_who_stopped(found, order)}."
             ),
         ),
     )
@@ -46,6 +51,27 @@ def write(found: dict, folder: Path) -> Path:
     path = folder / "compare.html"
     write_text(path, page(f"{found['task']}: strategies", (head, pictures, fronts), physics))
     return path
+
+
+def came_to_be(found: dict) -> str:
+    """How the objectives' figures came to be, those of one way together."""
+    ways: dict[str, list[str]] = {}
+    for name, fidelities in found["fidelity"].items():
+        way = " or ".join(WAYS.get(fidelity, fidelity) for fidelity in fidelities) or "of no design"
+        ways.setdefault(way, []).append(label(name))
+    return ", ".join(f"{' and '.join(names)} {way}" for way, names in ways.items())
+
+
+def shortfall(found: dict, name: str) -> str:
+    """Which seeds of a strategy stopped before the budget was spent, and where; empty where none did."""
+    own = found["strategies"][name]
+    parts = [f"{own['spent'][seed] / found['budget_events']:.0%} with seed {seed}" for seed in own["short"]]
+    return f"stopped short of the budget: {', '.join(parts)}" if parts else ""
+
+
+def _who_stopped(found: dict, order: list[str]) -> str:
+    names = [name for name in order if found["strategies"][name]["short"]]
+    return f"; {', '.join(names)} stopped before, having nothing more to propose" if names else ""
 
 
 def bars(found: dict, order: list[str]) -> str:
@@ -83,9 +109,8 @@ def front(found: dict, order: list[str]) -> str:
                 rows = rows[rows[:, 0] >= np.maximum.accumulate(rows[:, 0])]
                 style = {"color": COLOURS[i % len(COLOURS)], "linestyle": DASHES[i // len(COLOURS) % len(DASHES)]}
                 axes.plot(rows[:, x], rows[:, 0], marker=".", label=name, linewidth=1.2, **style)
-        axes.set(
-            xscale="log", xlabel=f"{label(names[x])} (weights)", ylabel=f"{label(names[0])} (measured, validation)"
-        )
+        shown = [f"{label(name)} ({', '.join(found['fidelity'][name])})" for name in names]
+        axes.set(xscale="log", xlabel=shown[x], ylabel=shown[0])
         log_ticks(axes.xaxis)
         figure.legend(loc="outside lower center", ncols=4)
         return to_svg(figure, "fronts", "Fronts by strategy")
@@ -100,7 +125,14 @@ def _table(found: dict, order: list[str]) -> Table:
         points = sum(len(rows) for rows in own["fronts"].values())
         rows.append(
             (Cell(name), Cell(f"{volume['mean']:.4f}{error}", number=True), Cell(str(len(volume["by_seed"])), number=True),
-             Cell(str(points), number=True), Cell(f"{max(own['spent'].values()):.3g}", number=True))
+             Cell(str(points), number=True), _spent(found, name))
         )  # fmt: skip
     header = ("strategy", "hypervolume", "seeds", "points on the fronts", "events trained")
     return Table("Final hypervolume of each strategy", header, tuple(rows), bool(found["stand_in"]))
+
+
+def _spent(found: dict, name: str) -> Cell:
+    """The fewest and the most events that a seed trained, and whether one stopped short."""
+    spent = sorted(found["strategies"][name]["spent"].values())
+    ends = dict.fromkeys(f"{value:.3g}" for value in (spent[0], spent[-1]))
+    return Cell(" to ".join(ends), shortfall(found, name), number=True)

@@ -16,10 +16,10 @@ from flow.loop import pricing
 from flow.loop.context import Context
 from flow.loop.prepare import Ground, Origin, train_on
 from flow.loop.problem import objectives, problem
-from flow.loop.state import State
+from flow.loop.state import CostState, State
 from flow.metrics import Fidelity, Figure, figure
 from flow.search import propose
-from flow.search.problem import Knowledge, Past, Problem, Proposal, key_of
+from flow.search.problem import Chosen, Knowledge, Past, Problem, Proposal, key_of
 from flow.sensitivity.knowledge import Sensitivity
 from flow.store import Step, commit, versions
 from flow.study import State as TrialState
@@ -34,21 +34,23 @@ UNIFORM = "ladder"  # who proposed them
 
 @dataclass(frozen=True)
 class Batch:
-    """Proposals that train together; `first` is the number of the first one's trial."""
+    """Proposals that train together. `first` is the number of the first one's trial; `hidden`, the batches (by their
+    first trials) that were proposed before and may still be in flight: nothing of their results is used."""
 
     first: int
     proposals: tuple[Proposal, ...]
     key: str
+    hidden: frozenset[int] = frozenset()
 
 
-def search(context: Context, ground: Ground, state: State, number: int) -> State:
-    """Propose and train the round's trials, batch by batch."""
+def search(context: Context, ground: Ground, state: State, number: int, total: int | None = None) -> State:
+    """Propose and train the round's trials, batch by batch; `total`: until there are so many (default: as the task says)."""
     study = study_of(context, ground)
-    if number == 1:  # afterwards a storage that is away stops nothing
+    if not state.trials:  # afterwards a storage that is away stops nothing
         study.open()
-    total = number * context.task.search.trials
+    total = number * context.task.search.trials if total is None else total
     while len(state.trials) < total and not context.time_is_over:
-        window = _window(context, ground, state, number, total)
+        window = _window(context, ground, state, number, total, study.name)
         if not window:
             context.say(f"[{context.name}] the space has no more designs to propose")
             break
@@ -73,30 +75,44 @@ def record(context: Context, ground: Ground, state: State) -> None:
 
 def study_of(context: Context, ground: Ground) -> Study:
     """The task's study in Optuna's storage; BadInput for what is no storage."""
-    task = context.task
+    task, search = context.task, context.task.search
     settings = [part.model_dump(mode="json") for part in (task.objective, task.train, task.budget)]
     run = {
         "float": ground.floating.key,
         "space": ground.space.to_json(),
-        "settings": [*settings, task.search.model_dump(mode="json", exclude={"storage", "rounds", "trials"})],
+        "settings": [*settings, search.model_dump(mode="json", exclude={"storage", "rounds", "trials"})],
+        "prices": _pricing(context, pricing.start(context)),
     }
     notes = {
         "task": context.name,
-        "strategy": task.search.strategy,
-        "seed": task.search.seed,
+        "strategy": search.strategy,
+        "seed": search.seed,
         "epochs": task.train.epochs,
         "versions": versions(),
         "commit": commit(),
     }
-    return Study(
-        storage_place(context),
-        f"{context.name}-{context.store.key('study', run)[:8]}",
-        objectives=objectives(task.objective),
-        parameters=ground.space.parameters,
-        limits=context.limits,
-        notes=notes,
-        claims=context.out / "claims",
-    )
+    name = f"{context.name}-{search.strategy}-{search.seed}-{context.store.key('study', run)[:8]}"
+    if name not in context.studies:
+        context.studies[name] = Study(
+            storage_place(context),
+            name,
+            objectives=objectives(task.objective),
+            parameters=ground.space.parameters,
+            limits=context.limits,
+            notes=notes,
+            claims=context.out / "claims",
+        )
+    return context.studies[name]
+
+
+def _pricing(context: Context, model: CostState) -> dict:
+    """What predictions depend on, beside the design."""
+    return {
+        "model": model.to_json(),
+        "target": context.target.to_json(),
+        "tool": context.tool.name,
+        "stage": context.until.value,
+    }
 
 
 def storage_place(context: Context):
@@ -105,12 +121,12 @@ def storage_place(context: Context):
     return storage_of(context.task.search.storage, context.out / "study.db", context.folder, where)
 
 
-def _window(context: Context, ground: Ground, state: State, number: int, total: int) -> list[Batch]:
+def _window(context: Context, ground: Ground, state: State, number: int, total: int, study: str) -> list[Batch]:
     """The batches that can be proposed now: the next one, and those in flight behind it."""
     found: list[Batch] = []
     first = len(state.trials)
     while len(found) < context.task.search.parallel and first < total:
-        size = min(context.task.train.population, total - first)
+        size = _size(context, study, first, total)
         batch = _propose(context, ground, state, number, found, first, size)
         if not batch.proposals:
             break
@@ -119,12 +135,21 @@ def _window(context: Context, ground: Ground, state: State, number: int, total: 
     return found
 
 
+def _size(context: Context, study: str, first: int, total: int) -> int:
+    """How many trials the batch has: as it was when it was first proposed, so that a search that is asked for more
+    trials than before goes on behind those that it has."""
+    size = min(context.task.train.population, total - first)
+    step = context.store.step("size", {"study": study, "batch": first}, lambda: ({"size": size}, {}))
+    return step.result["size"]
+
+
 def _propose(
     context: Context, ground: Ground, state: State, number: int, flying: Sequence[Batch], first: int, size: int
 ) -> Batch:
     """The batch that starts with trial `first`; of batches that may still be in flight it knows the choices alone."""
     search = context.task.search
-    past = _past(context, ground, state, number, flying)
+    hidden = _hidden(context, state, number, flying)
+    past = _past(context, ground, state, flying, hidden)
     uniform = [] if first else [Proposal(c, by=UNIFORM) for c in ground.space.ladder(min(LADDER, size))]
     asked = _problem(context, ground, state)
     inputs = {
@@ -138,8 +163,7 @@ def _propose(
         "limits": dict(asked.limits),
         "plan": [asked.epochs, asked.trials, asked.population],
         "settings": {name: dict(own) for name, own in asked.settings.items()},
-        "model": state.model.to_json(),
-        "target": context.target.to_json(),
+        "prices": _pricing(context, state.model),
         "past": [_row(item) for item in past],
         "first": [dict(proposal.chosen) for proposal in uniform],
     }
@@ -155,26 +179,32 @@ def _propose(
             return {"proposed": [[dict(p.chosen), p.parent, p.epochs, p.by] for p in found]}, {}
 
     step = context.store.step("proposals", inputs, compute)
-    return Batch(first, tuple(Proposal(*row) for row in step.result["proposed"]), step.key)
+    return Batch(first, tuple(Proposal(*row) for row in step.result["proposed"]), step.key, hidden)
 
 
-def _past(context: Context, ground: Ground, state: State, number: int, flying: Sequence[Batch]) -> list[Past]:
-    """The trials as strategies see them; those of batches that may still be in flight have no values yet."""
-    asked = objectives(context.task.objective)
+def _hidden(context: Context, state: State, number: int, flying: Sequence[Batch]) -> frozenset[int]:
+    """The batches whose results the next one does not wait for: the `search.parallel` - 1 before it, of this round."""
+    before = list(dict.fromkeys(trial.batch for trial in state.trials if trial.round == number))
+    before += [batch.first for batch in flying]
+    return frozenset(before[max(len(before) + 1 - context.task.search.parallel, 0) :])
+
+
+def _past(
+    context: Context, ground: Ground, state: State, flying: Sequence[Batch], hidden: frozenset[int]
+) -> list[Past]:
+    """The trials as strategies see them; of hidden batches the choices alone, whether they are done or not."""
     costs = now(context, ground, state)
     trials = [replace(trial, figures={**trial.figures, **costs[trial.number]}) for trial in state.trials]
     reported = {item.design.digest for item in state.built if item.report is not None}
-    found = pasts(trials, asked, context.limits, reported)
-    batches = list(dict.fromkeys(trial.batch for trial in state.trials if trial.round == number))
-    before = batches + [batch.first for batch in flying]
-    hidden = set(before[max(len(before) + 1 - context.task.search.parallel, 0) :])
-    found = [replace(item, values=(), excess={}) if item.batch in hidden else item for item in found]
+    found = pasts(trials, objectives(context.task.objective), context.limits, reported)
     for batch in flying:
-        found += [
-            Past(batch.first + i, proposal.chosen, (), batch=batch.first, by=proposal.by)
-            for i, proposal in enumerate(batch.proposals)
-        ]
-    return found
+        found += [_waiting(batch.first + i, p.chosen, batch.first, p.by or context.task.search.strategy)
+                  for i, p in enumerate(batch.proposals)]  # fmt: skip
+    return [_waiting(p.number, p.chosen, p.batch, p.by) if p.batch in hidden else p for p in found]
+
+
+def _waiting(number: int, chosen: Chosen, batch: int, by: str) -> Past:
+    return Past(number, chosen, (), batch=batch, by=by)
 
 
 def _row(item: Past) -> list:
@@ -277,8 +307,13 @@ def _train_together(
 ) -> dict[int, Trial]:
     designs = [ground.space.design(batch.proposals[i].chosen) for i in places]
     expected = [predicted(context, ground, state, design) for design in designs]
-    origins = [origin(context, ground, state, d, batch.proposals[i].parent) for i, d in zip(places, designs)]
-    costs = [figures[context.task.objective.cost].value for figures in expected]
+    known = replace(
+        state, trials=tuple(t for t in state.trials if t.batch < batch.first and t.batch not in batch.hidden)
+    )
+    origins = [origin(context, ground, known, d, batch.proposals[i].parent) for i, d in zip(places, designs)]
+    asked = context.task.objective
+    # Halving compares by the metric and the cost: with more objectives it would cut what is good in another one.
+    costs = [figures[asked.cost].value for figures in expected] if len(objectives(asked)) == 2 else None
     step = train_on(context, ground, "trials", designs, origins, epochs, costs)
     found = {}
     for member, (place, design) in enumerate(zip(places, designs)):
@@ -352,7 +387,7 @@ def origin(context: Context, ground: Ground, state: State, design: Design, paren
     """Where a design's training starts: at its parent, else as the task says: at the float network, or at the nearest
     design that was trained."""
     if parent is not None:
-        return _weights_of(context, state.trials[parent])
+        return _weights_of(context, next(trial for trial in state.trials if trial.number == parent))
     trained = [t for t in state.trials if t.state is TrialState.TRAINED]
     if context.task.train.start == "float" or not trained:
         return ground.start

@@ -38,6 +38,7 @@ class Context:
     jobs: JobSettings = JobSettings()
     again: bool = False  # whether tools run also where they failed before in a way that no second try mends
     until_s: float | None = None  # when, on the clock of time.monotonic, no further batch is begun
+    studies: dict = field(default_factory=dict)  # name -> the study that this process has opened
     _seconds: dict[str, float] = field(default_factory=dict)
 
     @staticmethod

@@ -1,6 +1,7 @@
 """After the rounds: the chosen design, the test sample (opened once, here), and everything that the page shows."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -211,7 +212,7 @@ def _counts(context: Context, state: State) -> dict[str, int]:
 
 def _points(context: Context, ground: Ground, state: State) -> list[dict]:
     task = context.task
-    metric, clock = task.objective.metric, task.target.clock_ns
+    metric, cost, clock = task.objective.metric, task.objective.cost, task.target.clock_ns
     built = {item.design.digest: item for item in state.built}
     costs = now(context, ground, replace_without_reports(state))
     rows = []
@@ -219,13 +220,13 @@ def _points(context: Context, ground: Ground, state: State) -> list[dict]:
         if trial.state is TrialState.FAILED:
             continue
         item = built.get(trial.design.digest)
-        reported = item.reported(clock).get("lut") if item else None
+        reported = item.reported(clock).get(cost) if item else None
         rows.append(
             {
                 "digest": trial.design.digest,
                 "round": trial.round,
                 "metric": trial.figures[metric].to_json(),
-                "cost": costs[trial.number]["lut"].to_json(),
+                "cost": costs[trial.number][cost].to_json(),
                 "built": item is not None,
                 "reported": None if reported is None else reported.to_json(),
                 "built_metric": None if item is None else item.physics[metric].to_json(),
@@ -240,14 +241,16 @@ def replace_without_reports(state: State) -> State:
 
 
 def _front(context: Context, state: State) -> list[dict]:
-    """The reported designs that none beats in both metric and LUT."""
-    metric, clock = context.task.objective.metric, context.task.target.clock_ns
+    """The reported designs that none beats in both metric and cost."""
+    metric, cost, clock = context.task.objective.metric, context.task.objective.cost, context.task.target.clock_ns
     reported = [item for item in state.built if item.report is not None]
-    points = [(item.physics[metric].value, item.reported(clock)["lut"].value) for item in reported]
+    points = [(item.physics[metric].value, item.resources(clock)[cost].value) for item in reported]
     return [
         {
             "digest": reported[i].design.digest,
-            "figures": _json(reported[i].physics) | _json(reported[i].reported(clock)),
+            "figures": _json(reported[i].physics)
+            | _json(reported[i].reported(clock))
+            | _json({cost: reported[i].resources(clock)[cost]}),
             "inside_budget": reported[i].inside(context.limits, clock),
         }
         for i in front(points)
@@ -276,6 +279,7 @@ def _chosen(context: Context, ground: Ground, state: State, best: Built, test: M
         "by_layer": best.report.by_layer,
         "predicted_by_layer": pricing.by_layer(context, state.model, ground.topology, best.design, ground.scaling.word),
         "ranges": _ranges(context, ground, best),
+        "bounds": _bounds(ground, best),
         "project": str(project_folder(context, best)),
     }
 
@@ -300,6 +304,15 @@ def _ranges(context: Context, ground: Ground, item: Built) -> list[dict]:
         return {"ranges": [row.to_json() for row in found]}, {}
 
     return context.store.step("ranges", inputs, compute).result["ranges"]
+
+
+def _bounds(ground: Ground, item: Built) -> dict[str, dict]:
+    """Layer → what holds every value that its sums can have, whatever the event is."""
+    from flow.sensitivity.intervals import bounds
+    from flow.train.designs import member_network
+
+    topology, weights = member_network(ground.topology, Step(Path(item.step), "", {}).arrays, item.member)
+    return {name: asdict(bound) for name, bound in bounds(topology, item.design, weights).items()}
 
 
 def _nearest(context: Context, state: State) -> dict | None:

@@ -110,11 +110,12 @@ class Ground:
 
 def lay_ground(context: Context) -> Ground:
     """Events, network, float reference and space; everything wrong with the task is said here, before training."""
-    from flow.search import check_settings, strategy
+    from flow.search import check_here, check_settings, strategy
 
     task = context.task
     strategy(task.search.strategy, f"{context.path}: search.strategy")
-    check_settings(task.search.options, f"{context.path}: search.options")
+    check_settings(task.search.options, f"{context.path}: search.options", metric=task.objective.maximize[0])
+    check_here(task.search.strategy, task.search.options, f"{context.path}: search.strategy")
     check_files(context)
     topology = read_topology(context)
     check_space(task.space, topology, context.path)
@@ -420,7 +421,7 @@ def check_budget(context: Context, topology: Topology) -> None:
 
     if not limits:
         return
-    chosen = nearest(space.parameters, space.allowed, excess)
+    chosen = nearest(space.parameters, space.allowed, excess, space.forbidden)
     figures = pricing.predict(context, model, topology, space.design(chosen), word)
     for name, limit in limits.items():
         figure = figures[name]

@@ -16,7 +16,7 @@ from flow.metrics import Implementation
 from flow.search.problem import Chosen, Knowledge, Objective, Problem
 from flow.space import SearchSpace
 from flow.task import Objective as Asked
-from flow.topology import INPUT, Topology
+from flow.topology import Topology
 from flow.width import narrowed_topology
 
 
@@ -38,8 +38,9 @@ class Prices(Mapping):
         return self._found[name]
 
     def __iter__(self) -> Iterator[str]:
-        names = dict.fromkeys(COSTS) | dict.fromkeys(self._found or predict_many(*self._asked))
-        return iter(names)
+        if not self._found.keys() - COSTS.keys():
+            self._found |= predict_many(*self._asked)
+        return iter(dict.fromkeys((*COSTS, *self._found)))
 
     def __len__(self) -> int:
         return len(list(iter(self)))
@@ -94,11 +95,10 @@ def problem(
         by_layer,
         knowledge,
         task.train.epochs,
-        task.search.trials * task.search.rounds,
+        task.search.trials,
         task.train.population,
         space.forbidden,
         tuple(_parameters(space, layers) for _, layers in space.blocks),
-        _reads(topology, space),
         settings=_settings(context, topology),
     )
 
@@ -118,18 +118,3 @@ def _parameters(space: SearchSpace, layers: Sequence[str]) -> tuple[str, ...]:
     """The parameters that choose for some layers."""
     targets = [target for target, _ in space.choices if target.rpartition(".")[0] in layers]
     return tuple(dict.fromkeys(space.parameter(target) for target in targets))
-
-
-def _reads(topology: Topology, space: SearchSpace) -> dict[str, str]:
-    """Layer with a kernel → the parameter that says the format of what it multiplies; layers that read a sum are left
-    out, whose format follows from several."""
-    names = {target for target, _ in space.choices}
-    found = {}
-    for layer in topology.weighted:
-        source = topology.sources[layer.name][0]
-        while source != INPUT and f"{source}.activation" not in names and len(topology.sources[source]) == 1:
-            source = topology.sources[source][0]
-        target = "input" if source == INPUT else f"{source}.activation"
-        if target in names:
-            found[layer.name] = space.parameter(target)
-    return found

@@ -47,7 +47,7 @@ class Built:
 
     def resources(self, clock_ns: float) -> dict[str, Figure]:
         """The surest figures there are: reported, or else the best predicted."""
-        return dict(self.price) | self.reported(clock_ns)
+        return dict(self.predicted["model"]) | dict(self.price) | self.reported(clock_ns)
 
     @property
     def price(self) -> Mapping[str, Figure]:

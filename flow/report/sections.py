@@ -161,6 +161,7 @@ def _design(result: dict) -> Section:
         None if chosen.get("predicted_by_layer") else Text("The model's prediction by layer is not in this result.", "missing"),
         tables.layer_formats(result),
         tables.ranges(result),
+        tables.bounds(result),
         Code(tuple(json.dumps(chosen["design"], indent=1).splitlines()), "The design as data"),
     )  # fmt: skip
 

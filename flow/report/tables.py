@@ -218,6 +218,17 @@ def ranges(result: dict) -> Table | None:
     return Table("What values range over, and what saturates", header, tuple(rows)) if rows else None
 
 
+def bounds(result: dict) -> Table | None:
+    """What the sums of each layer can reach for any event, and the bits that hold them."""
+    rows = []
+    for name, row in (at(result, "chosen", "bounds") or {}).items():
+        reach = f"{number(at(row, 'low'))} to {number(at(row, 'high'))}"
+        bits = (Cell(number(at(row, key)), number=True) for key in ("integer", "accumulator", "fraction"))
+        rows.append((Cell(str(name)), Cell(reach, number=True), *bits))
+    header = ("layer", "sums reach", "integer bits, sign apart", "accumulator bits", "fractional bits")
+    return Table("What holds every value: intervals through the network", header, tuple(rows)) if rows else None
+
+
 def physics(result: dict, sample: str) -> Table | None:
     """All figures measured on a sample ("validation" or "test") for float network, baselines and chosen design."""
     key = "figures" if sample == "validation" else "test"

@@ -6,7 +6,7 @@ proposals.
 """
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from flow.errors import BadInput
 from flow.search import (
@@ -62,6 +62,11 @@ OPTIONS: dict[str, Options] = {  # of the strategies that have settings
 }
 
 
+CHECKS: dict[str, Callable[[str], None]] = {  # of the strategies that can't run everywhere
+    "gp": gp.check,
+}
+
+
 def strategy(name: str, where: str = "search.strategy") -> Propose:
     """The strategy of a name; BadInput lists the known ones for any other."""
     if name not in STRATEGIES:
@@ -71,11 +76,27 @@ def strategy(name: str, where: str = "search.strategy") -> Propose:
     return STRATEGIES[name]
 
 
-def check_settings(asked: Mapping[str, Mapping[str, object]], where: str = "search.options") -> None:
-    """Raise BadInput for settings of a strategy that is unknown, or has no such setting, or not this value."""
+def check_settings(asked: Mapping[str, Mapping[str, object]], where: str = "search.options", metric: str = "") -> None:
+    """Raise BadInput for settings of a strategy that is unknown, or has no such setting, or not this value, or where
+    the first maximised objective (`metric`) leaves them nothing to say."""
     for name, own in asked.items():
         strategy(name, where)
         settings(OPTIONS.get(name, {}), own, f"{where}.{name}")
+        if name == "autoqkeras":
+            autoqkeras.check_score(own, metric, f"{where}.{name}")
+
+
+def check_here(
+    name: str, asked: Mapping[str, Mapping[str, object]] | None = None, where: str = "search.strategy"
+) -> None:
+    """Raise BadInput, with `where` in front, where a strategy can't run here: before any work, not in its first batch.
+
+    `asked`: the settings of strategies; the strategies that a portfolio is set to are checked too.
+    """
+    own = settings(OPTIONS.get(name, {}), (asked or {}).get(name, {}), f"search.options.{name}")
+    for each in (name, *(own["strategies"] if name == "auto" else ())):
+        if each in CHECKS:
+            CHECKS[each](where)
 
 
 def propose(name: str, problem: Problem, past: Sequence[Past], n: int, seed: int) -> list[Proposal]:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from flow.search.options import Option, settings
-from flow.search.pareto import excess_of, hypervolume, ranks, upward
+from flow.search.pareto import excess_of, hypervolume, in_octaves, ranks, upward
 from flow.search.places import chosen_at, fresh, sizes, told
 from flow.search.problem import Past, Problem, Proposal, key_of
 
@@ -116,14 +116,8 @@ class _Volume:
         return hypervolume(np.unique(points[ranks(points) == 0], axis=0), np.zeros(points.shape[1]))
 
     def _points(self, trials: Sequence[Past]) -> "np.ndarray":
-        import numpy as np
-
         known = told(trials)
-        points = upward(self.problem, known)
-        for i, objective in enumerate(self.problem.objectives):
-            if not objective.maximize:
-                points[:, i] = -np.log2(np.maximum(-points[:, i], 1e-9))
-        return points[excess_of(known) <= 0.0]
+        return in_octaves(self.problem, upward(self.problem, known))[excess_of(known) <= 0.0]
 
 
 def _setting(problem: Problem, name: str):

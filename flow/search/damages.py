@@ -23,6 +23,12 @@ class Damages:
             (table[tuple(places[name] for name in term)] for term, table in self.terms.items()), np.zeros(len(designs))
         )
 
+    def by_term(self, parameters: Mapping[str, tuple[str, ...]], rows: np.ndarray) -> np.ndarray:
+        """Each term's damage (designs, terms) of designs at places (designs, parameters)."""
+        columns = {name: i for i, name in enumerate(parameters)}
+        found = [table[tuple(rows[:, columns[name]] for name in term)] for term, table in self.terms.items()]
+        return np.stack(found, axis=1) if found else np.zeros((len(rows), 1))
+
     def to_arrays(self) -> dict[str, np.ndarray]:
         """As named arrays, for a step on disk."""
         return {"&".join(term): np.asarray(table, np.float64) for term, table in self.terms.items()}

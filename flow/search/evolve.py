@@ -17,8 +17,9 @@ from flow.search import fit, surrogate
 from flow.search.inherit import ages, heirs
 from flow.search.offspring import Guide, children
 from flow.search.options import Option, settings
-from flow.search.pareto import crowding, excess_of, ranks, upward
+from flow.search.pareto import crowding, excess_of, in_octaves, octaves, ranks, upward
 from flow.search.places import chosen_at, fresh, places_of, sizes, taken, told
+from flow.search.pricing import priced
 from flow.search.problem import Key, Measure, Past, Problem, Proposal, key_of
 
 if TYPE_CHECKING:
@@ -118,24 +119,12 @@ def _first(problem: Problem, past: Sequence[Past], n: int, seed: int, rng) -> li
     return [Proposal(proposal.chosen, by=NAME) for proposal in found]
 
 
-def octaves(problem: Problem, points: "np.ndarray") -> "np.ndarray":
-    """Objectives upward (n, objectives) with the minimised ones in octaves: a front is to be good at every scale of
-    cost."""
-    import numpy as np
-
-    found = points.copy()
-    for i, objective in enumerate(problem.objectives):
-        if not objective.maximize:
-            found[:, i] = -np.log2(np.maximum(-points[:, i], 1e-9))
-    return found
-
-
 def _known(problem: Problem, past: Sequence[Past]) -> Known:
     import numpy as np
 
     trials, age = tuple(told(past)), ages(past)
     rows = places_of(problem, [item.chosen for item in trials])
-    points = octaves(problem, upward(problem, trials))
+    points = in_octaves(problem, upward(problem, trials))
     old = np.array([max(age[item.number], 1) for item in trials], float)
     return Known(trials, rows, points, excess_of(trials), old)
 
@@ -190,7 +179,7 @@ class _Judge:
         prices, found = self.problem.prices(designs), np.zeros((len(designs), len(self.problem.objectives)))
         for i, objective in enumerate(self.problem.objectives):
             if not objective.maximize and objective.name in prices:
-                found[:, i] = -np.log2(np.maximum(np.asarray(prices[objective.name], float), 1e-9))
+                found[:, i] = -octaves(np.asarray(prices[objective.name], float), objective.name)
         return found
 
     def _expected(self, rows: "np.ndarray", age: "np.ndarray") -> "tuple[np.ndarray, np.ndarray]":
@@ -200,7 +189,7 @@ class _Judge:
             if model is not None:
                 mean, error = model.predict(self._coordinates(rows), lines)
                 found[:, i] += mean + self.own.optimism * error
-        return found, fit.priced(self.problem, designs)[1]
+        return found, priced(self.problem, designs)[1]
 
 
 def _hurts(problem: Problem, damages) -> "list[np.ndarray]":

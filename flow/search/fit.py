@@ -2,15 +2,16 @@
 
 Random designs and steps from the best are ranked by FIT and by cost; the designs that are best for their cost, near and
 inside the budget, are proposed, spread over cost. As trials come in, the metric is predicted from FIT by a regression:
-a line in log FIT, and by ridge regression what trials say of each place's own share, as far as it predicts trials that
-were left out. What training makes up for thus counts less.
+a line in log FIT, and by ridge regression what trials say of each place's own share and of width factors, as far as it
+predicts trials that were left out. What training makes up for thus counts less.
 """
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from flow.search.neighbours import step
-from flow.search.places import chosen_at, fresh, places_of, random_designs, sizes, taken, told
+from flow.search.pareto import front, octaves
+from flow.search.places import chosen_at, fresh, places_of, random_designs, sizes, step, taken, told
+from flow.search.pricing import priced
 from flow.search.problem import Measure, Past, Problem, Proposal, key_of
 
 if TYPE_CHECKING:
@@ -46,27 +47,6 @@ def propose(problem: Problem, past: Sequence[Past], n: int, seed: int) -> list[P
     return fresh(problem, past, n, draw)
 
 
-def priced(problem: Problem, designs: Sequence) -> "tuple[np.ndarray, np.ndarray]":
-    """Closed-form cost of designs, and by how much the worst limit is exceeded (relative), each (designs,)."""
-    import numpy as np
-
-    prices = problem.prices(designs)
-    over = [
-        np.asarray(prices[name]) / limit - 1.0 for name, limit in problem.limits.items() if limit and name in prices
-    ]
-    cost = np.asarray(prices[problem.objectives[problem.cost].name], float)
-    return cost, np.max(over, axis=0) if over else np.full(len(designs), -1.0)
-
-
-def front(cost: "np.ndarray", merit: "np.ndarray") -> "np.ndarray":
-    """Places of the points that none beats at no more cost, cheapest first."""
-    import numpy as np
-
-    order = np.lexsort((-merit, cost))
-    best = np.maximum.accumulate(np.concatenate([[-np.inf], merit[order][:-1]]))
-    return order[(merit[order] > best) & np.isfinite(merit[order])]
-
-
 def spread(cost: "np.ndarray", merit: "np.ndarray", unseen: "np.ndarray", n: int) -> list[int]:
     """Up to `n` unseen points: of the front, evenly over log cost, and where it has too few, of the fronts behind
     it."""
@@ -81,7 +61,7 @@ def spread(cost: "np.ndarray", merit: "np.ndarray", unseen: "np.ndarray", n: int
         if len(here) <= wanted:
             found += here.tolist()
             continue
-        log = np.log(np.maximum(cost[here], 1e-9))
+        log = octaves(cost[here])
         chosen: list[int] = []
         for goal in np.linspace(log[0], log[-1], wanted):
             open_ = [i for i in range(len(here)) if i not in chosen]
@@ -116,13 +96,14 @@ def _ranked(problem: Problem, rows: "np.ndarray", score: Score, rng):
     return rows, cost, excess, merit
 
 
-def by_term(problem: Problem, damages: "Damages", rows: "np.ndarray") -> "np.ndarray":
-    """Each term's damage (designs, terms) of designs at places (designs, parameters)."""
+def widths_of(problem: Problem, rows: "np.ndarray") -> "np.ndarray":
+    """Logs of the width factors (designs, widths) of designs at places (designs, parameters). Damage tells what goes;
+    what a wider layer is good for, and what training makes up for, trials alone can tell."""
     import numpy as np
 
-    columns = {name: i for i, name in enumerate(problem.parameters)}
-    terms = [table[tuple(rows[:, columns[name]] for name in term)] for term, table in damages.terms.items()]
-    return np.stack(terms, axis=1) if terms else np.zeros((len(rows), 1))
+    columns = [(i, own) for i, (name, own) in enumerate(problem.parameters.items()) if problem.part(name) == "width"]
+    found = [np.log(np.array([float(text) for text in own]))[rows[:, i]] for i, own in columns]
+    return np.stack(found, axis=1) if found else np.zeros((len(rows), 0))
 
 
 def _score(problem: Problem, damages: "Damages", past: Sequence[Past]) -> Score:
@@ -130,10 +111,11 @@ def _score(problem: Problem, damages: "Damages", past: Sequence[Past]) -> Score:
     import numpy as np
 
     def features(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Log FIT (designs,), and the logs of each term's part (designs, terms)."""
-        terms = by_term(problem, damages, rows)
+        """Log FIT (designs,), and the logs of each term's part and of each width factor (designs, terms + widths)."""
+        terms = damages.by_term(problem.parameters, rows)
         total = terms.sum(axis=1)
-        return np.log(np.maximum(total, 1e-30)), np.log(np.maximum(terms, 1e-12) + 1e-3 * np.median(total))
+        parts = np.log(np.maximum(terms, 1e-12) + 1e-3 * np.median(total))
+        return np.log(np.maximum(total, 1e-30)), np.concatenate([parts, widths_of(problem, rows)], axis=1)
 
     if len(past) < LEAST:
         return lambda rows: -features(rows)[0]

@@ -18,9 +18,11 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
-from flow.search.fit import by_term, priced
+from flow.search.inherit import inherits
 from flow.search.options import Option, settings
-from flow.search.places import chosen_at, fresh, places_of, sizes, taken, told
+from flow.search.pareto import octaves
+from flow.search.places import chosen_at, fresh, places_of, sizes, step, taken, told
+from flow.search.pricing import priced
 from flow.search.problem import Chosen, Measure, Past, Problem, Proposal, key_of
 
 if TYPE_CHECKING:
@@ -52,13 +54,15 @@ def propose(problem: Problem, past: Sequence[Past], n: int, seed: int) -> list[P
 
     rng = np.random.default_rng(seed)
     seen, found = taken(past), []
+    chosen_of = {item.number: item.chosen for item in past}
     for parent, start, damages in _starts(problem, past):
         wanted = n - len(found) if parent is None else -(-n // STARTS)
         goals = _goals(problem, start, wanted, rng)
         for chosen in _path(problem, start, damages, goals):
             if key_of(chosen) not in seen and problem.allowed(chosen) and len(found) < n:
                 seen.add(key_of(chosen))
-                found.append(Proposal(chosen, parent))
+                able = parent is not None and inherits(problem, chosen, chosen_of[parent])
+                found.append(Proposal(chosen, parent if able else None))
     mine = {key_of(proposal.chosen) for proposal in found}
     room, more = sizes(problem), iter(_near(problem, found, rng, n))
 
@@ -92,9 +96,9 @@ def _goals(problem: Problem, start: Node, count: int, rng: "np.random.Generator"
     least = chosen_at(problem, [0] * len(problem.parameters))
     cost, excess = priced(problem, [dense, least])
     lowest = cost[0] * LEAST / (1.0 + max(excess[0], 0.0)) if problem.limits else cost[1]
-    ends = np.log(np.maximum([cost[0], max(lowest, cost[1])], 1e-9))
+    ends = octaves(np.array([cost[0], max(lowest, cost[1])]))
     shares = (np.arange(count) + rng.uniform(0.25, 1.0)) / max(count, 1)
-    return [float(np.exp(ends[0] + min(share, 1.0) * (ends[1] - ends[0])) / max(cost[0], 1e-9)) for share in shares]
+    return [float(np.exp2(min(share, 1.0) * (ends[1] - ends[0]))) for share in shares]
 
 
 def _path(problem: Problem, start: Node, damages: "Damages", goals: Sequence[float]) -> Iterator[dict[str, str]]:
@@ -118,7 +122,7 @@ def _search(problem: Problem, start: Node, damages, goal: float, dense: float, s
     def measured(nodes: Sequence[Node]) -> tuple[np.ndarray, np.ndarray]:
         rows = np.array([node.places for node in nodes], int)
         cost, _ = priced(problem, [chosen_at(problem, row) for row in rows])
-        return by_term(problem, damages, rows).sum(axis=1), cost / dense
+        return damages.by_term(problem.parameters, rows).sum(axis=1), cost / dense
 
     (hurt,), (share,) = measured([start])
     heap = [(0.0, 0, 0.0, hurt, share, start)]
@@ -160,7 +164,7 @@ def _keeps(problem: Problem) -> dict[int, list[float]]:
     return {
         i: [float(text) for text in options]
         for i, (name, options) in enumerate(problem.parameters.items())
-        if name.endswith("keep") and all(_number(text) for text in options)
+        if problem.part(name) == "keep" and all(_number(text) for text in options)
     }
 
 
@@ -197,14 +201,12 @@ def _node(problem: Problem, row: "np.ndarray") -> Node:
 def _energy(problem: Problem, damages: "Damages") -> float:
     """sqrt(ΣFθ²), as the tables tell it: the largest damages of the kernels (of all where nothing is named so)."""
     terms = {term: float(table.max()) for term, table in damages.terms.items()}
-    kernels = [value for term, value in terms.items() if any("kernel" in name for name in term)]
+    kernels = [value for term, value in terms.items() if any(problem.part(name) == "kernel" for name in term)]
     return max(sum(kernels or terms.values()), 0.0) ** 0.5
 
 
 def _near(problem: Problem, found: Sequence[Proposal], rng: "np.random.Generator", n: int) -> list[dict[str, str]]:
     """Steps from the path's designs."""
-    from flow.search.neighbours import step
-
     rows, room = places_of(problem, [proposal.chosen for proposal in found]), sizes(problem)
     return (
         [chosen_at(problem, step(rows[rng.integers(len(rows))], room, rng)) for _ in range(4 * n)] if len(rows) else []

@@ -25,7 +25,7 @@ def propose(problem: Problem, past: Sequence[Past], n: int, seed: int) -> list[P
     BadInput without torch."""
     import numpy as np
 
-    _need_torch()
+    check()
     rng = np.random.default_rng(seed)
     found = []
     if len(told(past)) >= FIRST and any(len(options) > 1 for options in problem.parameters.values()):
@@ -43,9 +43,10 @@ def _sampler(seed: int):
     return sampler
 
 
-def _need_torch() -> None:
+def check(where: str = "search.strategy") -> None:
+    """Raise BadInput, with `where` in front, without torch."""
     if find_spec("torch") is None:  # importing it takes seconds
-        raise BadInput("search.strategy: gp needs torch: pip install 'flow[gp]'; without it, tpe is the nearest")
+        raise BadInput(f"{where}: gp needs torch: pip install 'flow[gp]'; without it, tpe is the nearest")
 
 
 def _lately(past: Sequence[Past]) -> list[Past]:

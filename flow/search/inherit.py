@@ -12,9 +12,10 @@ if TYPE_CHECKING:
 def inherits(problem: Problem, child: Chosen, parent: Chosen) -> bool:
     """Whether a design can go on from another one's weights: no kernel keeps more, and all layers are as wide."""
     for name in problem.parameters:
-        if name.endswith("keep") and _number(child[name]) > _number(parent[name]):
+        part = problem.part(name)
+        if part == "keep" and _number(child[name]) > _number(parent[name]):
             return False
-        if name.endswith("width") and child[name] != parent[name]:
+        if part == "width" and child[name] != parent[name]:
             return False
     return True
 
@@ -30,10 +31,11 @@ def heirs(problem: Problem, rows: "np.ndarray", parents: "np.ndarray", age: "np.
         return np.full(len(rows), -1)
     far = np.stack([np.abs(row - parents).sum(axis=1) for row in rows]).astype(float)
     for i, (name, options) in enumerate(problem.parameters.items()):
-        if name.endswith("keep"):
+        part = problem.part(name)
+        if part == "keep":
             kept = np.array([_number(text) for text in options])
             far[kept[rows[:, i]][:, None] > kept[parents[:, i]][None]] = np.inf
-        elif name.endswith("width"):
+        elif part == "width":
             far[rows[:, i][:, None] != parents[:, i][None]] = np.inf
     far = far - 0.5 * (age / max(float(age.max()), 1.0))[None]
     best = far.argmin(axis=1)

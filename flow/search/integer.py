@@ -16,6 +16,7 @@ from flow.search.problem import Chosen
 if TYPE_CHECKING:
     import numpy as np
 
+NODES = 1000  # of the solver's tree: what is best by then counts (a number, so that the same comes out every time)
 SMALL = 1e-3  # of the largest damage: below it the solver's tolerances would hide differences
 
 
@@ -47,7 +48,8 @@ class Program:
         return sum(block.of(self.parameters, chosen) for block in self.costs[figure])
 
     def solve(self, limits: Mapping[str, float], excluded: Sequence[Chosen] = ()) -> dict[str, str] | None:
-        """The choices of least damage whose costs keep to `limits`, none of `excluded`; None where there is none."""
+        """The choices of least damage whose costs keep to `limits`, none of `excluded`; None where there is none. After
+        `NODES` nodes, the best ones so far, or None."""
         import numpy as np
 
         hurt = self._spread_out(self.damage)
@@ -62,8 +64,9 @@ class Program:
         if 0.0 < least < SMALL * largest:
             # No single part may cost more than all parts of a design that is known: what is left is of one scale.
             allowed = (objective <= least * (1.0 + 1e-6)).astype(float)
-            found = self._solved(objective / least, allowed, rules)
-        return None if found is None else self._chosen(found)
+            again = self._solved(objective / least, allowed, rules)
+            found = found if again is None else again
+        return self._chosen(found)
 
     @cached_property
     def _first(self) -> dict[str, int]:
@@ -167,7 +170,7 @@ class Program:
             integrality=whole,
             bounds=Bounds(0.0, allowed),
             constraints=constraints,
-            options={"mip_rel_gap": 0.0},
+            options={"mip_rel_gap": 0.0, "node_limit": NODES},
         )
         return None if found.x is None else found.x
 

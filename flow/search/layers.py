@@ -1,4 +1,7 @@
-"""What layers cost, as tables: which choices a layer's cost depends on, found by pricing designs layer by layer."""
+"""What layers cost, as tables: which choices a layer's cost depends on, found by pricing designs layer by layer.
+
+What layers don't tell, such as an energy, is found for the network as a whole in the same way.
+"""
 
 import itertools
 import math
@@ -9,23 +12,27 @@ from flow.search.places import chosen_at, random_designs
 from flow.search.problem import Chosen, Problem, key_of
 
 COMBINATIONS = 256  # that one table may hold: each is priced once
+WHOLE = ""  # the network, in place of a layer's name
 TOLERANCE = 0.02  # of the layer's cost: what two choices may change together and still count as additive
 
 
 def cost_blocks(problem: Problem, figures: Sequence[str]) -> dict[str, list[Block]]:
     """Figure → tables whose sum is the layers' cost, exactly where parameters that stand in different tables of a layer
-    add up, and where a table holds all that depend on each other; figures that layers don't tell are left out."""
+    add up, and where a table holds all that depend on each other; figures that closed forms don't tell are left out."""
     price = _Prices(problem)
     known = {name for row in price(price.base).values() for name in row}
+    prices = problem.prices([price.base])
     found: dict[str, list[Block]] = {}
     for figure in figures:
         if figure in known:
             found[figure] = [block for layer in price(price.base) for block in _of_layer(problem, price, layer, figure)]
+        elif figure in prices:
+            found[figure] = _of_layer(problem, price, WHOLE, figure)
     return found
 
 
 class _Prices:
-    """Costs by layer, each design priced once. `base` is the middle of the space; `bases` has a random design too."""
+    """Costs by layer or as a whole, each design priced once. `base` is the middle of the space; `bases` has a random design too."""
 
     def __init__(self, problem: Problem):
         import numpy as np
@@ -34,6 +41,7 @@ class _Prices:
         some = random_designs(problem, 4, np.random.default_rng(0))[:1]
         self.problem, self.base, self.bases = problem, middle, [middle, *some]
         self._known: dict = {}
+        self._whole: dict = {}
 
     def __call__(self, chosen: Chosen):
         key = key_of(chosen)
@@ -42,7 +50,17 @@ class _Prices:
         return self._known[key]
 
     def of(self, layer: str, figure: str, chosen: Chosen) -> float:
-        return float(self(chosen)[layer].get(figure, 0.0))
+        if layer != WHOLE:
+            return float(self(chosen)[layer].get(figure, 0.0))
+        self.ask(figure, [chosen])
+        return self._whole[figure, key_of(chosen)]
+
+    def ask(self, figure: str, designs: Sequence[Chosen]) -> None:
+        """Price designs as wholes, many at once."""
+        new = {key_of(chosen): chosen for chosen in designs if (figure, key_of(chosen)) not in self._whole}
+        if new:
+            values = self.problem.prices(list(new.values()))[figure]
+            self._whole |= {(figure, key): float(value) for key, value in zip(new, values)}
 
 
 def _of_layer(problem: Problem, price: _Prices, layer: str, figure: str) -> list[Block]:
@@ -62,7 +80,14 @@ def _of_layer(problem: Problem, price: _Prices, layer: str, figure: str) -> list
 
 def _together(problem: Problem, price: _Prices, layer: str, figure: str) -> list[tuple[str, ...]]:
     """The parameters that a layer's cost depends on, those that do not add up in one group, as far as it fits."""
+    if layer == WHOLE:
+        price.ask(
+            figure, [{**b, name: c} for b in price.bases for name, own in problem.parameters.items() for c in own]
+        )
     names = [name for name in problem.parameters if _matters(problem, price, layer, figure, name)]
+    if layer == WHOLE:
+        some = itertools.combinations(names, 2)
+        price.ask(figure, [corner for a, b in some for base in price.bases for corner in _corners(problem, base, a, b)])
     pairs = {pair: _joint(problem, price, layer, figure, pair) for pair in itertools.combinations(names, 2)}
     size = max(abs(price.of(layer, figure, base)) for base in price.bases) or 1.0
     groups = [{name} for name in names]
@@ -91,12 +116,14 @@ def _joint(problem: Problem, price: _Prices, layer: str, figure: str, pair: tupl
     a, b = pair
     largest = 0.0
     for base in price.bases:
-        corners = [
-            [price.of(layer, figure, {**base, a: first, b: second}) for second in _ends(problem, b)]
-            for first in _ends(problem, a)
-        ]
-        largest = max(largest, abs(corners[0][0] - corners[0][1] - corners[1][0] + corners[1][1]))
+        values = [price.of(layer, figure, corner) for corner in _corners(problem, base, a, b)]
+        largest = max(largest, abs(values[0] - values[1] - values[2] + values[3]))
     return largest
+
+
+def _corners(problem: Problem, base: Chosen, a: str, b: str) -> list[dict[str, str]]:
+    """A design with the first and last choices of two parameters, in all four ways."""
+    return [{**base, a: first, b: second} for first in _ends(problem, a) for second in _ends(problem, b)]
 
 
 def _ends(problem: Problem, name: str) -> tuple[str, str]:

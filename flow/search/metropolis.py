@@ -16,15 +16,11 @@ import math
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from flow.search.inherit import inherits
 from flow.search.options import Option, settings
 from flow.search.places import random_designs, taken, told
 from flow.search.problem import Chosen, Key, Past, Problem, Proposal, key_of
-
-if TYPE_CHECKING:
-    pass
 
 OPTIONS: dict[str, Option] = {  # of all strategies that walk
     "chains": Option(8, (1, 64), "Chains side by side."),
@@ -99,7 +95,7 @@ def budget(problem: Problem) -> float:
     if problem.limits.get(name):
         return float(problem.limits[name])
     some = random_designs(problem, 64, np.random.default_rng(0))
-    return max(float(np.median(problem.prices(some)[name])), 1e-9) if some else 1.0
+    return max(float(np.median(problem.prices(some)[name])), 1.0) if some else 1.0
 
 
 def score(problem: Problem, trial: Past, alpha: float, beta: float, unit: float) -> float:

@@ -1,5 +1,6 @@
 """The design that comes nearest to the budget, found by price alone: one parameter after another, until none helps."""
 
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -8,19 +9,24 @@ from flow.search.problem import Chosen
 if TYPE_CHECKING:
     import numpy as np
 
+Rule = Mapping[str, tuple[str, ...]]  # a forbidden combination: parameter -> choices
+
 
 def nearest(
     parameters: Mapping[str, tuple[str, ...]],
     allowed: Callable[[Chosen], bool],
     excess: Callable[[Sequence[Chosen]], "np.ndarray"],
+    forbidden: Sequence[Rule] | None = None,
 ) -> dict[str, str]:
     """The allowed design of the least excess over the budget (0 inside) that coordinate descent finds, begun at an
     allowed design near the first choices.
 
     `excess` prices many designs at once. Prices grow with every choice by itself, so descent by coordinates ends at the
     least one, but for what forbidden combinations cut off. Raises ValueError where everything is forbidden.
+    `forbidden`: the combinations behind `allowed`; without them, the first allowed design of a large space may take
+    long to find.
     """
-    now = _first_allowed(parameters, allowed)
+    now = _searched(parameters, allowed) if forbidden is None else _first_allowed(parameters, forbidden)
     value = float(excess([now])[0])
     while value > 0:
         options = [now | {name: text} for name, texts in parameters.items() for text in texts if text != now[name]]
@@ -32,19 +38,49 @@ def nearest(
     return now
 
 
-def _first_allowed(parameters: Mapping[str, tuple[str, ...]], allowed: Callable[[Chosen], bool]) -> dict[str, str]:
+def _first_allowed(parameters: Mapping[str, tuple[str, ...]], forbidden: Sequence[Rule]) -> dict[str, str]:
+    """An allowed design near the first choices: as long as the first ones that are left everywhere are forbidden, the
+    rule that says so takes choices away from one of its parameters, and where that leads nowhere, from the next one.
+
+    Whatever is allowed breaks the rule with one of its parameters at least, so that nothing is overlooked; a parameter
+    that no rule names stays at its first choice.
+    """
+    waiting = [dict(parameters)]
+    while waiting:
+        left = waiting.pop()
+        chosen = {name: texts[0] for name, texts in left.items()}
+        broken = [rule for rule in forbidden if all(chosen[name] in some for name, some in rule.items())]
+        if not broken:
+            return chosen
+        waiting += reversed(_without(left, min(broken, key=len)))
+    raise ValueError("every design is forbidden")
+
+
+def _without(left: Mapping[str, tuple[str, ...]], rule: Rule) -> list[dict[str, tuple[str, ...]]]:
+    """What is left of the choices where a rule is broken by its first parameter, or kept by that and broken by the next
+    ..., the fewest steps first."""
+    found, kept = [], dict(left)
+    steps = {name: next((i for i, text in enumerate(left[name]) if text not in some), 0) for name, some in rule.items()}
+    for name in sorted(rule, key=lambda name: steps[name]):
+        other = tuple(text for text in left[name] if text not in rule[name])
+        if other:
+            found.append(kept | {name: other})
+        kept = kept | {name: tuple(text for text in left[name] if text in rule[name])}
+    return found
+
+
+def _searched(parameters: Mapping[str, tuple[str, ...]], allowed: Callable[[Chosen], bool]) -> dict[str, str]:
     """An allowed design with as few steps from the first choices as breadth-first search needs."""
     first = {name: texts[0] for name, texts in parameters.items()}
-    queue, seen = [first], {tuple(first.values())}
+    queue, seen = deque([first]), {tuple(first.values())}
     while queue:
-        chosen = queue.pop(0)
+        chosen = queue.popleft()
         if allowed(chosen):
             return chosen
         for name, texts in parameters.items():
             place = texts.index(chosen[name]) + 1
-            if place < len(texts):
-                child = chosen | {name: texts[place]}
-                if tuple(child.values()) not in seen:
-                    seen.add(tuple(child.values()))
-                    queue.append(child)
+            child = chosen | {name: texts[min(place, len(texts) - 1)]}
+            if tuple(child.values()) not in seen:
+                seen.add(tuple(child.values()))
+                queue.append(child)
     raise ValueError("every design is forbidden")

@@ -5,18 +5,13 @@ spends its trials where the budget lies, not along the whole front.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-from flow.search.places import chosen_at, fresh, places_of, sizes, told
+from flow.search.places import chosen_at, fresh, places_of, sizes, step, told
 from flow.search.problem import Past, Problem, Proposal
-
-if TYPE_CHECKING:
-    import numpy as np
 
 PARENTS = 8  # designs inside the budget that steps start from
 OUTSIDE = 4  # designs just outside it that may be stepped into it
 NEAR = 0.3  # how far outside the budget, relative, is near
-MEAN_STEPS = 3.0
 
 
 def propose(problem: Problem, past: Sequence[Past], n: int, seed: int) -> list[Proposal]:
@@ -41,14 +36,3 @@ def _parents(problem: Problem, past: Sequence[Past]) -> list[Past]:
     inside = [p for p, excess in zip(ranked, over) if excess <= 0.0][:PARENTS]
     near = [p for p, excess in zip(ranked, over) if 0.0 < excess <= NEAR][:OUTSIDE]
     return inside + near or sorted(past, key=cost)[:PARENTS]
-
-
-def step(parent: "np.ndarray", sizes: "np.ndarray", rng: "np.random.Generator") -> "np.ndarray":
-    """The parent (parameters,) with a few places, chosen at random, moved one up or down."""
-    child = parent.copy()
-    movable = (sizes > 1).nonzero()[0]
-    count = min(1 + rng.poisson(MEAN_STEPS - 1.0), len(movable))
-    for i in rng.choice(movable, size=count, replace=False) if count else ():
-        direction = 1 if child[i] == 0 else -1 if child[i] == sizes[i] - 1 else rng.choice((-1, 1))
-        child[i] += direction
-    return child

@@ -1,10 +1,12 @@
 """Children of designs: whole blocks from two parents, and steps up or down where they pay."""
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flow.search.fit import priced
+from flow.search.pareto import octaves
 from flow.search.places import chosen_at, sizes
+from flow.search.pricing import priced
 from flow.search.problem import Key, Measure, Problem, key_of
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ class Guide:
         room = sizes(problem)
         middle = chosen_at(problem, (room - 1) // 2)
         swaps = [middle | {name: choice} for name, options in problem.parameters.items() for choice in options]
-        cost = np.log(np.maximum(priced(problem, swaps)[0], 1e-9))
+        cost = math.log(2.0) * octaves(priced(problem, swaps)[0])
         damages = problem.knowledge.damages(Measure.FIT).of(problem.parameters, swaps)
         bounds = np.cumsum(room)[:-1]
         both = zip(np.split(cost, bounds), np.split(np.log(np.maximum(damages, 1e-30)), bounds))

@@ -1,5 +1,6 @@
 """Settings of strategies: what a task may set for each, checked before any work."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -8,15 +9,25 @@ from flow.errors import BadInput
 
 @dataclass(frozen=True)
 class Option:
-    """A setting: its default, what is allowed (a tuple of values, or the least and largest number), and a sentence."""
+    """A setting: its default, what is allowed (a tuple of values, or the least and largest number), and a sentence.
+    `above`: the least number itself is not allowed."""
 
     default: object
     allowed: tuple
     sentence: str
+    above: bool = False
 
     @property
     def is_number(self) -> bool:
         return not isinstance(self.default, (str, list, tuple, bool))
+
+    @property
+    def range(self) -> str:
+        """The numbers that are allowed, in words."""
+        least, most = self.allowed
+        kind = "a whole number" if isinstance(self.default, int) else "a number"
+        end = f" to {most:g}" if math.isfinite(most) else ""
+        return f"{kind} {'above' if self.above else 'from'} {least:g}{end or (' on' if not self.above else '')}"
 
 
 Options = Mapping[str, Option]
@@ -39,10 +50,11 @@ def _checked(option: Option, value: object, where: str) -> object:
         if (
             isinstance(value, bool)
             or not isinstance(value, int if whole else (int, float))
+            or abs(value) == math.inf
             or not least <= value <= most
+            or (option.above and value == least)
         ):
-            kind = "a whole number" if whole else "a number"
-            raise BadInput(f"{where}: {value!r} is not allowed; allowed: {kind} from {least:g} to {most:g}")
+            raise BadInput(f"{where}: {value!r} is not allowed; allowed: {option.range}")
         return value
     lists = isinstance(value, (list, tuple)) and isinstance(option.default, (list, tuple))
     several = list(value) if lists else [value]

@@ -9,6 +9,8 @@ from flow.search.problem import Chosen, Key, Past, Problem, Proposal, key_of
 if TYPE_CHECKING:
     import numpy as np
 
+MEAN_STEPS = 3.0
+
 
 def sizes(problem: Problem) -> "np.ndarray":
     """Number of choices of each parameter (parameters,)."""
@@ -62,3 +64,14 @@ def random_designs(problem: Problem, count: int, rng: "np.random.Generator") -> 
     rows = rng.integers(sizes(problem), size=(count, len(problem.parameters)))
     designs = (chosen_at(problem, row) for row in rows)
     return [chosen for chosen in designs if problem.allowed(chosen)]
+
+
+def step(parent: "np.ndarray", sizes: "np.ndarray", rng: "np.random.Generator") -> "np.ndarray":
+    """The parent (parameters,) with a few places, chosen at random, moved one up or down."""
+    child = parent.copy()
+    movable = (sizes > 1).nonzero()[0]
+    count = min(1 + rng.poisson(MEAN_STEPS - 1.0), len(movable))
+    for i in rng.choice(movable, size=count, replace=False) if count else ():
+        direction = 1 if child[i] == 0 else -1 if child[i] == sizes[i] - 1 else rng.choice((-1, 1))
+        child[i] += direction
+    return child

@@ -7,6 +7,7 @@ nothing of networks, training or tools: what it may ask about them, `Problem` an
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -98,12 +99,13 @@ class Problem:
     """What there is to choose, and what may be asked.
 
     `parameters`: name → choices as written, cheapest first by custom. The first maximised objective is the metric, the
-    first minimised one the cost. `limits`: the budget, by figure. `epochs`, `trials` and `population` say how long a
-    design trains, how many are planned altogether, and how many train at once. `forbidden`: combinations that no design
+    first minimised one that has a closed-form price the cost. `limits`: the budget, by figure. `epochs`, `trials` and `population` say how long a
+    design trains, how many are planned in a round, and how many train at once. `forbidden`: combinations that no design
     may have, each parameter → choices. `blocks`: parameters that belong together, in the order of the data.
-    `reads`: layer → the parameter that says the format of what it multiplies. `prices`: designs → value of every
+    `prices`: designs → value of every
     closed-form figure, each (designs,). `by_layer`: design → layer → LUTs and what else is known by layer, before training.
-    `options`: the strategy's own settings; `settings`: those of every strategy, by its name (see `of`).
+    `parts`: parameter → what it chooses ("input", "kernel", "bias", "activation", "keep", "width" or "reuse"), where that
+    does not stand behind the last dot of its name. `options`: the strategy's own settings; `settings`: those of every strategy, by its name (see `of`).
     """
 
     parameters: Mapping[str, tuple[str, ...]]
@@ -117,9 +119,9 @@ class Problem:
     population: int = 32
     forbidden: tuple[Mapping[str, tuple[str, ...]], ...] = ()
     blocks: tuple[tuple[str, ...], ...] = ()
-    reads: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, object] = field(default_factory=dict)
     settings: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    parts: Mapping[str, str] = field(default_factory=dict)
 
     def of(self, strategy: str) -> "Problem":
         """The same problem as a strategy sees it, with its own settings."""
@@ -130,10 +132,18 @@ class Problem:
         """The place of the first maximised objective."""
         return next(i for i, objective in enumerate(self.objectives) if objective.maximize)
 
-    @property
+    @cached_property
     def cost(self) -> int:
-        """The place of the first minimised objective."""
-        return next(i for i, objective in enumerate(self.objectives) if not objective.maximize)
+        """The place of the first minimised objective that has a closed-form price; of the first one where none has."""
+        places = [i for i, objective in enumerate(self.objectives) if not objective.maximize]
+        if len(places) == 1:
+            return places[0]
+        prices = self.prices([{name: options[0] for name, options in self.parameters.items()}])
+        return next((i for i in places if self.objectives[i].name in prices), places[0])
+
+    def part(self, parameter: str) -> str:
+        """What a parameter chooses."""
+        return self.parts.get(parameter) or parameter.rpartition(".")[2]
 
     def allowed(self, chosen: Chosen) -> bool:
         """Whether no forbidden combination is in it."""

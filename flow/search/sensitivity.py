@@ -5,14 +5,14 @@ cost a sum over layers, each of few parameters too: the design of least damage a
 (`integer`). One program for each rung of a ladder of budgets gives the proposals; designs that were proposed before
 are cut off.
 
-Which parameters a layer's cost depends on is found by pricing (`layers`). Where the closed form does not add up over
-layers, the limit is corrected by the true price, and the program solved again.
+Which parameters a layer's cost depends on is found by pricing (`layers`), and for what layers don't tell, such as the
+energy, which ones the network's does. Where tables don't add up to the price, the limit is corrected by the true one,
+and the program solved again.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from flow.search.fit import priced
 from flow.search.integer import Block, Program
 from flow.search.layers import cost_blocks
 from flow.search.options import Option, settings
@@ -79,7 +79,8 @@ def allocated(problem: Problem, program: Program, limits: Mapping[str, float], e
 def _program(problem: Problem) -> Program:
     asked = settings(OPTIONS, problem.options, "search.options.sensitivity")
     terms = problem.knowledge.damages(Measure(asked["measure"])).terms
-    figures = dict.fromkeys([problem.objectives[problem.cost].name, *problem.limits])
+    minimised = (objective.name for objective in problem.objectives if not objective.maximize)
+    figures = dict.fromkeys([*minimised, *problem.limits])
     return Program(
         problem.parameters,
         [Block(tuple(names), table[_choices(problem, names)]) for names, table in terms.items()],
@@ -93,23 +94,33 @@ def _choices(problem: Problem, names: Sequence[str]) -> tuple[slice, ...]:
     return tuple(slice(len(problem.parameters[name])) for name in names)
 
 
+def _axis(problem: Problem, prices: Mapping) -> str:
+    """The figure that rungs differ in: the cost, or where its limit is 0, the next minimised one that has a price."""
+    cost = problem.objectives[problem.cost].name
+    names = [cost, *(objective.name for objective in problem.objectives if not objective.maximize)]
+    return next((name for name in names if name in prices and problem.limits.get(name) != 0), cost)
+
+
 def _ladder(problem: Problem, n: int, rng: "np.random.Generator") -> list[dict[str, float]]:
     """Limits of each rung: the cost's own, evenly in its logarithm and other ones in each batch, and the budget's other
     limits as they are (stretched as far as the cost's is, beyond the budget)."""
     import numpy as np
 
-    figure = problem.objectives[problem.cost].name
     ends = [chosen_at(problem, sizes(problem) * 0), chosen_at(problem, sizes(problem) - 1)]
-    least, most = sorted(float(value) for value in priced(problem, ends)[0])
-    if figure in problem.limits:
+    prices = problem.prices(ends)
+    figure = _axis(problem, prices)
+    least, most = sorted(float(value) for value in prices[figure])
+    if problem.limits.get(figure):
         limit = problem.limits[figure]
         least, most = max(least, min(LOWEST * limit, most)), min(HIGHEST * limit, most)
+    if most > 1.0:  # a ladder has no rungs below one unit, where costs are whole numbers and may be 0
+        least = max(least, 1.0)
     least, most = max(min(least, most), 1e-9), max(least, most, 1e-9)
     shares = (np.arange(n) + rng.uniform(0.0, 1.0)) / max(n, 1)
     rungs = []
     for share in shares:
         cost = float(np.exp(np.log(least) + share * (np.log(most) - np.log(least))))
-        stretch = max(cost / problem.limits[figure], 1.0) if figure in problem.limits else 1.0
+        stretch = max(cost / problem.limits[figure], 1.0) if problem.limits.get(figure) else 1.0
         others = {name: limit * stretch for name, limit in problem.limits.items() if name != figure}
         rungs.append({figure: cost} | others)
     return rungs

@@ -38,7 +38,7 @@ class Cell:
 
 
 def cells(space: SearchSpace) -> tuple[Cell, ...]:
-    """The places with a format to choose, in the order of the space. Widths and reuse factors are none."""
+    """The places with a format to choose, in the order of the space. Widths (`widths`) and reuse factors are none."""
     options = {target: tuple(value for _, value in pairs) for target, pairs in space.choices}
     found = []
     for target, values in options.items():

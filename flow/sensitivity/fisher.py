@@ -17,6 +17,7 @@ import numpy as np
 from flow.search.damages import Damages
 from flow.sensitivity.cells import Cell, damages, quantized
 from flow.sensitivity.floating import Pass
+from flow.sensitivity.widths import Narrowed, Width, added, narrowed
 from flow.topology import INPUT, Topology
 from flow.train.initial import Weights
 from flow.train.pruning import largest
@@ -91,11 +92,19 @@ def fisher(topology: Topology, weights: Weights, values: np.ndarray, labels: np.
     )
 
 
-def fit(places: Sequence[Cell], information: Fisher, found: Pass, fisher_prunes: bool, noise=Noise.REAL) -> Damages:
+def fit(
+    places: Sequence[Cell],
+    information: Fisher,
+    found: Pass,
+    fisher_prunes: bool,
+    noise=Noise.REAL,
+    factors: Sequence[Width] = (),
+) -> Damages:
     """The FIT metric of every choice. `found`: the float network on events, whose values are quantized.
 
     `information` is that of the same events, or its means. `fisher_prunes`: whether pruning goes by F·θ² and not by
-    magnitude.
+    magnitude. `factors`: a width is felt together with the kernel that it narrows. What goes has δ = θ, in the layer
+    itself and in those that read it, and no rounding error in its kernel.
     """
 
     def table(cell: Cell) -> np.ndarray:
@@ -106,7 +115,21 @@ def fit(places: Sequence[Cell], information: Fisher, found: Pass, fisher_prunes:
         errors = (_error(form, before, behind, noise) for form in cell.formats)
         return np.array([float(np.mean(np.sum(own * error, axis=tuple(range(1, own.ndim))))) for error in errors])
 
-    return damages(places, table)
+    wide = {own.layer: own for own in factors}
+    terms = dict(damages([c for c in places if c.part != "kernel" or c.layer not in wide], table).terms)
+    for cell in places:
+        if cell.part == "kernel" and cell.layer in wide:
+            whole, made = information.weights[cell.key], []
+            for network in narrowed(wide[cell.layer], found):
+                left = _weight_table(cell, whole * network.stays[cell.key], found, fisher_prunes, noise, whole)
+                made.append(left + _lost(network, information))
+            added(terms, (*cell.names, wide[cell.layer].name), np.stack(made, axis=-1).reshape(*cell.shape, -1))
+    return Damages(terms)
+
+
+def _lost(network: Narrowed, information: Fisher) -> float:
+    """ΣF·θ² of the weights that are gone."""
+    return sum(float(np.sum(information.weights[name] * network.lost(name) ** 2)) for name in network.stays)
 
 
 def uniform_noise(values: np.ndarray, bits: int) -> float:
@@ -121,9 +144,11 @@ def _error(form, before: np.ndarray, behind: np.ndarray, noise: Noise) -> np.nda
     return (form.quantize(before) - behind) ** 2
 
 
-def _weight_table(cell: Cell, own: np.ndarray, found: Pass, fisher_prunes: bool, noise: Noise) -> np.ndarray:
+def _weight_table(cell: Cell, own: np.ndarray, found: Pass, by_fisher: bool, noise: Noise, whole=None) -> np.ndarray:
+    """ΣF·δ² of each choice (formats, keeps). `whole`: the information that pruning goes by, where `own` is of some
+    weights alone."""
     values = np.asarray(found.weights[cell.layer][cell.part == "bias"], np.float64)
-    sizes = own * values**2 if fisher_prunes else np.abs(values)
+    sizes = (own if whole is None else whole) * values**2 if by_fisher else np.abs(values)
     table = np.zeros((len(cell.formats), len(cell.keeps)))
     for i, j, after in quantized(cell, values, sizes):
         square = (after - values) ** 2

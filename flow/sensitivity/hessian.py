@@ -12,6 +12,7 @@ import numpy as np
 from flow.search.damages import Damages
 from flow.sensitivity.cells import Cell, damages, quantized
 from flow.sensitivity.floating import Pass
+from flow.sensitivity.widths import Width, added, narrowed
 from flow.topology import INPUT, Topology
 from flow.train.initial import Weights
 
@@ -76,14 +77,23 @@ def traces(
     )
 
 
-def perturbed(places: Sequence[Cell], found_traces: Traces, found: Pass, sizes: Mapping | None = None) -> Damages:
+def perturbed(
+    places: Sequence[Cell],
+    found_traces: Traces,
+    found: Pass,
+    sizes: Mapping | None = None,
+    factors: Sequence[Width] = (),
+) -> Damages:
     """Mean trace times squared error of every choice; a negative trace counts as 0. `sizes`: layer → what pruning goes
-    by (None: magnitudes)."""
+    by (None: magnitudes). `factors`: of a width, the error is the weights that go."""
+
+    def mean_of(name: str, size: int) -> float:
+        return max(found_traces.weights[name][0], 0.0) / size
 
     def table(cell: Cell) -> np.ndarray:
         if cell.part in ("kernel", "bias"):
             values = np.asarray(found.weights[cell.layer][cell.part == "bias"], np.float64)
-            mean = max(found_traces.weights[cell.key][0], 0.0) / values.size
+            mean = mean_of(cell.key, values.size)
             table = np.zeros((len(cell.formats), len(cell.keeps)))
             own = sizes.get(cell.layer) if sizes and cell.part == "kernel" else None
             for i, j, after in quantized(cell, values, own):
@@ -94,4 +104,9 @@ def perturbed(places: Sequence[Cell], found_traces: Traces, found: Pass, sizes: 
         # mean trace by element, times the norm: the elements' number cancels
         return np.array([trace * np.mean((form.quantize(before) - behind) ** 2) for form in cell.formats])
 
-    return damages(places, table)
+    terms = dict(damages(places, table).terms)
+    for own in factors:
+        several = narrowed(own, found)
+        made = [sum(mean_of(k, n.stays[k].size) * np.sum(n.lost(k) ** 2) for k in n.stays) for n in several]
+        added(terms, (own.name,), np.array(made, float))
+    return Damages(terms)

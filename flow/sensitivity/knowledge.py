@@ -16,6 +16,7 @@ from flow.sensitivity.fisher import Fisher, fisher, fit
 from flow.sensitivity.floating import Pass
 from flow.sensitivity.outputs import divergences
 from flow.sensitivity.spread import Spread, spread
+from flow.sensitivity.widths import Width, widths
 from flow.space import SearchSpace
 from flow.topology import Scale
 from flow.train.parameters import deployed
@@ -86,6 +87,10 @@ class Sensitivity:
     def places(self) -> tuple[Cell, ...]:
         return cells(self.space)
 
+    @cached_property
+    def factors(self) -> tuple[Width, ...]:
+        return widths(self.space)
+
     def _measured(self, measure: Measure, at: int | None) -> Damages:
         if at is not None and measure is not Measure.FIT:
             raise ValueError(f"{measure.value} is measured at the float network alone")
@@ -114,7 +119,7 @@ class Sensitivity:
             "importance": self.importance.value,
             "measure": measure.value,
             "events": [EVENTS, HESSIAN_EVENTS, len(self.sample.truth.labels)],
-        }
+        } | ({"widths": "with the kernels"} if self.factors else {})
 
     def _events(self, most: int) -> tuple[np.ndarray, np.ndarray]:
         """Values (n, n_in) and labels (n,) of the first events."""
@@ -126,7 +131,8 @@ class Sensitivity:
         return floating.run(topology, deployed(topology, parameters), self._events(most)[0])
 
     def _fit(self, parameters: Parameters) -> Damages:
-        return fit(self.places, self._fisher(parameters), self._pass(parameters), self.importance is Importance.FISHER)
+        information, by_fisher = self._fisher(parameters), self.importance is Importance.FISHER
+        return fit(self.places, information, self._pass(parameters), by_fisher, factors=self.factors)
 
     def _fisher(self, parameters: Parameters) -> Fisher:
         topology = self.space.topology
@@ -147,7 +153,7 @@ class Sensitivity:
 
     def _outputs(self) -> tuple[Damages, Damages]:
         if "outputs" not in self._held:
-            self._held["outputs"] = divergences(self.places, self._pass(self.parameters), self._sizes())
+            self._held["outputs"] = divergences(self.places, self._pass(self.parameters), self._sizes(), self.factors)
         return self._held["outputs"]
 
     def _hessian(self) -> Damages:
@@ -155,7 +161,7 @@ class Sensitivity:
 
         topology = self.space.topology
         found = traces(topology, deployed(topology, self.parameters), *self._events(HESSIAN_EVENTS), self.seed)
-        return perturbed(self.places, found, self._pass(self.parameters), self._sizes())
+        return perturbed(self.places, found, self._pass(self.parameters), self._sizes(), self.factors)
 
     @cached_property
     def _spread(self) -> Spread:

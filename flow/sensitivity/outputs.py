@@ -7,13 +7,22 @@ import numpy as np
 from flow.search.damages import Damages
 from flow.sensitivity.cells import Cell, damages, quantized
 from flow.sensitivity.floating import Pass, with_values, with_weights
+from flow.sensitivity.widths import Width, added, narrowed
 
 
-def divergences(places: Sequence[Cell], found: Pass, sizes=None) -> tuple[Damages, Damages]:
+def divergences(
+    places: Sequence[Cell], found: Pass, sizes=None, factors: Sequence[Width] = ()
+) -> tuple[Damages, Damages]:
     """Of every choice: mean Kullback-Leibler divergence KL(float‖quantized) of the classes' probabilities (nats), and
-    mean squared error of the logits. `sizes`: layer → what pruning goes by (None: magnitudes)."""
+    mean squared error of the logits. `sizes`: layer → what pruning goes by (None: magnitudes). `factors`: of a width,
+    what the float network without the units that go says."""
+    narrow = {own: [network.logits(found) for network in narrowed(own, found)] for own in factors}
     tables = {cell: _tables(cell, found, None if sizes is None else sizes.get(cell.layer)) for cell in places}
-    return damages(places, lambda cell: tables[cell][0]), damages(places, lambda cell: tables[cell][1])
+    first, second = (dict(damages(places, lambda cell: tables[cell][i]).terms) for i in (0, 1))
+    for own, several in narrow.items():
+        added(first, (own.name,), np.array([divergence(found.logits, logits) for logits in several]))
+        added(second, (own.name,), np.array([np.mean((logits - found.logits) ** 2) for logits in several]))
+    return Damages(first), Damages(second)
 
 
 def divergence(logits: np.ndarray, others: np.ndarray) -> float:

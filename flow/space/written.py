@@ -128,7 +128,12 @@ def rules(space: Space, topology: Topology, path: Path) -> tuple[Mapping[str, tu
             options = tuple(shown(option).replace(" ", "") for option in choices[names[parameter]])
             for text in some:
                 _known(text.replace(" ", ""), options, f"{where}: {name}", "choice")
-            row[parameter] = tuple(text.replace(" ", "") for text in some)
+            own = tuple(text.replace(" ", "") for text in some)
+            # Two of a rule's targets may share their choice: it is forbidden where both say so.
+            row[parameter] = tuple(text for text in own if text in row.get(parameter, own))
+            if not row[parameter]:
+                both = " and ".join(other for other in rule if common.get(other, other) == parameter)
+                raise BadInput(f"{where}: {both} share their choice ({parameter}), and none is in both lists")
         if not row:
             raise BadInput(f"{where}: nothing in it; parameter: choice is expected")
         found.append(row)

@@ -13,6 +13,7 @@ CONNECT_S = 10  # after which a server that doesn't answer is given up, and a fi
 SILENT_S = 60  # after which a connection that went silent is given up
 
 _MASKED = re.compile(r"pass|pwd|secret|token", re.IGNORECASE)
+_PLAIN = re.compile(r"[\w.~/\\ -]*")  # no password stands in it: it would have signs around it
 _ALLOWED = (
     "postgresql://USER@HOST/DATABASE, mysql://USER@HOST/DATABASE, sqlite:///PATH, journal:PATH, or nothing (SQLite)"
 )
@@ -95,7 +96,7 @@ def storage_of(text: str, default: Path, base: Path, where: str = "search.storag
     """The place that `text` names: a SQLAlchemy URL, "journal:PATH", or "" for the SQLite file `default`.
 
     Relative paths are below `base`. Raises BadInput, with `where` in front, for anything else, and for a driver that
-    is not installed. Nothing is opened.
+    is not installed. No message shows what may be a password. Nothing is opened.
     """
     text = text.strip()
     if not text:
@@ -103,7 +104,7 @@ def storage_of(text: str, default: Path, base: Path, where: str = "search.storag
     if text.startswith("journal:"):
         name = text.removeprefix("journal:")
         if not name or name.startswith("//") or "\0" in name:
-            raise BadInput(f"{where}: {text!r} names no journal file: write journal:PATH")
+            raise BadInput(f"{where}: journal:{name and '...'} names no journal file: write journal:PATH")
         return _file(Kind.JOURNAL, base / Path(name).expanduser(), where)
     return _database(text, base, where)
 
@@ -119,21 +120,22 @@ def _file(kind: Kind, path: Path, where: str = "") -> Place:
 def _database(text: str, base: Path, where: str) -> Place:
     import sqlalchemy
 
-    scheme = text.split(":", 1)[0]
+    scheme = _scheme(text)
     try:
         url = sqlalchemy.make_url(text)
         kind = Kind(url.drivername.split("+", 1)[0])
     except (sqlalchemy.exc.ArgumentError, ValueError):
-        written = f"{scheme}:..." if "://" in text else repr(text)  # what follows may hold a password
+        written = repr(text) if _PLAIN.fullmatch(text) else f"{scheme}..."
         raise BadInput(f"{where}: {written} is no place for a study; allowed are {_ALLOWED}") from None
     drivers = {driver.name: driver for driver in _DRIVERS.get(kind, ())}
     name = url.drivername.partition("+")[2] or next(iter(drivers), "")
     if name not in drivers:
-        raise BadInput(f"{where}: the driver of {scheme}: is not known; known are {_ALLOWED}")
+        raise BadInput(f"{where}: the driver of {scheme} is not known; known are {_ALLOWED}")
     if importlib.util.find_spec(drivers[name].module) is None:
-        raise BadInput(f"{where}: {scheme}: needs the package {name}: pip install 'flow[{kind.value}]'")
+        raise BadInput(f"{where}: {scheme} needs the package {name}: pip install 'flow[{kind.value}]'")
     if kind is Kind.SQLITE:
         return _sqlite(url, base, where)
+    _check_signs(text, url, scheme, where)
     secrets = [value for key, some in url.query.items() if _MASKED.search(key) for value in _listed(some)]
     secrets += [str(url.password)] if url.password else []
     secrets = sorted({form(s) for s in secrets for form in (str, quote, quote_plus)}, key=len, reverse=True)
@@ -141,6 +143,21 @@ def _database(text: str, base: Path, where: str) -> Place:
     shown = url.set(query=masked).render_as_string(hide_password=True)
     full = url.set(drivername=f"{kind.value}+{name}").render_as_string(hide_password=False)
     return Place(kind, None, full, shown, tuple(secrets), where)
+
+
+def _scheme(text: str) -> str:
+    """What may be shown of any text: its scheme, where it has one. All that follows may hold a password."""
+    scheme = re.match(r"[A-Za-z][A-Za-z0-9+]*:", text)
+    return scheme.group() if scheme else ""
+
+
+def _check_signs(text: str, url, scheme: str, where: str) -> None:
+    """BadInput where an @ stands in a name or a password: what is behind it would be taken for the host, and shown."""
+    if text.count("@") > (url.username is not None):
+        raise BadInput(
+            f"{where}: {scheme} an @ stands where none belongs; inside a user, a password or a setting it is written %40"
+            " (/ is %2F, : is %3A, ? is %3F, % is %25)"
+        )
 
 
 def _sqlite(url, base: Path, where: str) -> Place:

@@ -349,3 +349,11 @@ def test_units_reuse_and_strategy_are_told(result, tmp_path):
     result["search"] = {"strategy": "evolve"}
     page = write(result, tmp_path)[0].read_text()
     assert "0.5 times the units, reuse factor 4" in page and "Proposed by the strategy evolve." in page
+
+
+def test_bounds_say_what_holds_every_value(result):
+    result["chosen"]["bounds"] = {"fc0": {"low": -3.5, "high": 12.0, "integer": 4, "accumulator": 11, "fraction": 5}}
+    (row,) = tables.bounds(result).rows
+    assert [cell.text for cell in row] == ["fc0", "−3.5 to 12", "4", "11", "5"]
+    del result["chosen"]["bounds"]
+    assert tables.bounds(result) is None

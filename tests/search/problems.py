@@ -68,8 +68,13 @@ def prices(designs: Sequence[Chosen]) -> dict[str, np.ndarray]:
     return {"lut": lut, "bits": np.array(stored), "energy": 0.8 * lut + 3.0, "ebops": 10.0 * lut, "latency_ns": latency}
 
 
+WIDTHS = {f"{layer}.width": ("0.5", "1", "1.5") for layer in ("fc0", "fc1")}
+GAIN = {"0.5": -0.06, "1": 0.0, "1.5": 0.02}  # metric that a width is worth, in units of the layer's fragility
+
+
 def metric(chosen: Chosen) -> float:
-    return float(0.75 - 0.9 * np.sqrt(DAMAGES.of(parameters(), [chosen])[0]))
+    wider = sum(FRAGILE[name[:3]] * GAIN[chosen[name]] for name in WIDTHS if name in chosen)
+    return float(0.75 - 0.9 * np.sqrt(DAMAGES.of(parameters(), [chosen])[0])) + wider
 
 
 @dataclass(frozen=True)
@@ -103,8 +108,56 @@ PROBLEM = Problem(
     trials=120,
     population=24,
     blocks=tuple(tuple(name for name in parameters() if name.startswith(layer)) for layer in LAYERS),
-    reads=READS,
 )
+
+
+def wide_damages() -> Damages:
+    """A kernel that is narrower has less that rounds, but what is gone hurts more than any rounding."""
+    found = dict(DAMAGES.terms)
+    for name in WIDTHS:
+        layer = name.partition(".")[0]
+        table = found.pop((f"{layer}.kernel", f"{layer}.keep"))
+        shares, gone = np.array([0.6, 1.0, 1.0]), np.array([0.1 * FRAGILE[layer], 0.0, 0.0])
+        found[f"{layer}.kernel", f"{layer}.keep", name] = table[..., None] * shares + gone
+    return Damages(found)
+
+
+@dataclass(frozen=True)
+class WideKnown(Known):
+    """`told`: whether damages tell of widths."""
+
+    told: bool = True
+
+    def damages(self, measure: Measure, at: int | None = None) -> Damages:
+        return wide_damages() if self.told else DAMAGES
+
+
+def with_widths(told: bool = True, **more) -> Problem:
+    """The same network with width factors in two layers: units cost in their own layer and in the one behind."""
+    names = parameters() | WIDTHS
+
+    def layers(chosen: Chosen) -> dict[str, dict[str, float]]:
+        own = {layer: float(chosen.get(f"{layer}.width", 1.0)) for layer in LAYERS}
+        before = dict(zip(LAYERS, (1.0, *own.values())))
+        return {k: {"lut": row["lut"] * own[k] * before[k]} for k, row in by_layer(chosen).items()}
+
+    def price(designs: Sequence[Chosen]) -> dict[str, np.ndarray]:
+        lut = np.array([sum(row["lut"] for row in layers(chosen).values()) for chosen in designs])
+        return prices(designs) | {"lut": lut, "energy": 0.8 * lut + 3.0, "ebops": 10.0 * lut}
+
+    blocks = tuple(tuple(name for name in names if name.startswith(layer)) for layer in LAYERS)
+    base = replace(PROBLEM, parameters=names, prices=price, by_layer=layers, blocks=blocks)
+    return replace(base, knowledge=WideKnown(names, told), **more)
+
+
+def with_dsp(**more) -> Problem:
+    """The same network on a tool that takes a DSP block for each hundred products with kernels of 5 bits and more."""
+
+    def price(designs: Sequence[Chosen]) -> dict[str, np.ndarray]:
+        dsp = [sum(SIZE[layer] * (bits(c[f"{layer}.kernel"]) >= 5) for layer in LAYERS) for c in designs]
+        return prices(designs) | {"dsp": np.array(dsp)}
+
+    return replace(PROBLEM, prices=price, **more)
 
 
 def small(**more) -> Problem:
@@ -121,7 +174,7 @@ def small(**more) -> Problem:
     knowledge = SmallKnown()
     base = Problem(
         names, PROBLEM.objectives, {"lut": 3.0}, price, layers, knowledge, epochs=4, trials=6, population=4,
-        blocks=(tuple(names),), reads={},
+        blocks=(tuple(names),),
     )  # fmt: skip
     return replace(base, **more)
 
@@ -147,7 +200,7 @@ def trained(problem: Problem, past: Sequence[Past], proposals: Sequence[Proposal
         while parent is not None:
             age, parent = age + seen[parent].epochs, seen[parent].parent
         chosen = proposal.chosen
-        value = metric(chosen) - 0.02 * np.exp(-age / problem.epochs) if set(chosen) == set(parameters()) else 0.5
+        value = metric(chosen) - 0.02 * np.exp(-age / problem.epochs) if set(chosen) >= set(parameters()) else 0.5
         now = {name: float(values[0]) for name, values in problem.prices([chosen]).items()}
         excess = {name: now[name] / limit - 1.0 for name, limit in problem.limits.items()}
         values = tuple(value if o.maximize else now[o.name] for o in problem.objectives)

@@ -91,7 +91,9 @@ def test_the_strategies_own_settings_hold():
     assert epochs == {PROBLEM.epochs // 2}
 
 
-@pytest.mark.parametrize(("asked", "clue"), [(["nsga"], "'nsga' is not allowed"), (["auto"], "'auto'"), ([], "nothing is named")])
+@pytest.mark.parametrize(
+    ("asked", "clue"), [(["nsga"], "'nsga' is not allowed"), (["auto"], "'auto'"), ([], "nothing is named")]
+)
 def test_a_portfolio_that_makes_no_sense(asked, clue):
     with pytest.raises(BadInput, match=rf"search\.options\.auto\.strategies: .*{clue}.*allowed: random, "):
         auto.propose(replace(PROBLEM, options={"strategies": asked}), [], 4, 1)

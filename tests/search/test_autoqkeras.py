@@ -10,7 +10,7 @@ from search.problems import LAYERS, PROBLEM, prices, small, trained
 
 from flow.cost.forgiving import Forgiving, forgiving_score
 from flow.errors import BadInput
-from flow.search import autoqkeras
+from flow.search import autoqkeras, check_settings
 from flow.search.autoqkeras import hyperband
 from flow.search.autoqkeras.stages import block_costs, blocks, reference, stages, trials
 from flow.search.autoqkeras.tuners import startup
@@ -113,6 +113,29 @@ def test_a_score_that_is_an_objective_is_not_made_twice():
     told = replace(PROBLEM, objectives=(Objective("forgiving_score", True), Objective("lut", False)))
     past = [Past(0, reference(PROBLEM), (0.9, 100.0))]
     assert autoqkeras.scores(told, past, asked()) == {0: 0.9}
+
+
+@pytest.mark.parametrize(
+    "own, says",
+    [
+        ({"rate": 3.0}, "search.options.autoqkeras.rate: .* set objective.forgiving.rate in its place"),
+        ({"tuner": "random", "reference_price": 9.0}, "search.options.autoqkeras.reference_price: .* leave it out"),
+    ],
+)
+def test_settings_of_a_score_that_the_objective_makes(own, says):
+    check_settings({"autoqkeras": own}, metric="accuracy")
+    check_settings({"autoqkeras": {"tuner": "random"}}, metric="forgiving_score")
+    with pytest.raises(BadInput, match=says):
+        check_settings({"autoqkeras": own}, metric="forgiving_score")
+
+
+def test_names_of_groups_say_nothing():
+    """A width that is called otherwise still has a reference of 1, and a name like a width is none."""
+    names = {"w": ("0.5", "1", "2"), "line.width": ("quantized_bits(2)", "quantized_bits(4)")}
+    of = replace(PROBLEM, parameters=names, blocks=(), parts={"w": "width", "line.width": "kernel"})
+    assert reference(of) == {"w": "1", "line.width": "quantized_bits(4)"}
+    (stage,) = stages(of, asked(schedule_block="none", tune_filters="none"))
+    assert set(stage.free) == {"line.width"}
 
 
 def test_blocks_hold_every_parameter_once():
@@ -273,7 +296,9 @@ def test_a_small_space_is_seen_whole(tuner):
         ({"goal": "lut"}, "search.options.autoqkeras.goal: 'lut' is not allowed; allowed: bits, energy"),
         ({"factor": 1}, "search.options.autoqkeras.factor: 1 is not allowed"),
         ({"stres": 2.0}, "unknown setting 'stres'"),
-        ({"rate": 1.0}, "rate is 1; a number above 1"),
+        ({"rate": 1.0}, r"search.options.autoqkeras.rate: 1.0 is not allowed; allowed: a number above 1$"),
+        ({"rate": math.inf}, "search.options.autoqkeras.rate: inf is not allowed; allowed: a number above 1$"),
+        ({"reference_price": math.inf}, "reference_price: inf is not allowed; allowed: a number from 0 on"),
     ],
 )
 def test_bad_settings(options, says):

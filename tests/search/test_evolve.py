@@ -41,6 +41,20 @@ class TestInherit:
         assert inherits(problem, narrow, narrow)
         assert not inherits(problem, narrow, wide) and not inherits(problem, wide, narrow)
 
+    def test_names_of_groups_say_nothing(self):
+        names = {"sparsity": ("0.2", "1"), "w": ("0.5", "1"), "book.keep": ("0.2", "1")}
+        problem = replace(PROBLEM, parameters=names, parts={"sparsity": "keep", "w": "width", "book.keep": "kernel"})
+        last = {name: options[-1] for name, options in names.items()}
+        sparse, narrow, other = ({**last, name: names[name][0]} for name in names)
+        assert inherits(problem, sparse, last) and not inherits(problem, last, sparse)
+        assert not inherits(problem, last, narrow) and not inherits(problem, narrow, last)
+        assert inherits(problem, last, other)
+        rows = places_of(problem, [last, sparse, narrow, other])
+        for child in range(4):
+            for parent in range(4):
+                able = heirs(problem, rows[[child]], rows[[parent]], np.ones(1))[0] == 0
+                assert able == (rows[child][0] <= rows[parent][0] and rows[child][1] == rows[parent][1])
+
     def test_heirs_agree_with_inherits_and_are_nearest(self):
         past = [*trained(PROBLEM, [], [Proposal(LARGEST)]), *history(29)]
         rows = places_of(PROBLEM, [item.chosen for item in past])

@@ -1,10 +1,22 @@
 """FIT ranks designs without training, and learns from trials where it is wrong."""
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from search.problems import DAMAGES, LIMIT, PROBLEM, Known, front_volume, parameters, trained
+from search.problems import (
+    DAMAGES,
+    LIMIT,
+    PROBLEM,
+    WIDTHS,
+    Known,
+    front_volume,
+    metric,
+    parameters,
+    trained,
+    with_widths,
+)
 
 from flow.search import random
 from flow.search.damages import Damages
@@ -62,6 +74,30 @@ def test_trials_correct_a_wrong_term():
     assert after > before + 0.2
     right = agreement(_score(PROBLEM, DAMAGES, past))
     assert right > 0.9  # and what is right stays right
+
+
+def test_trials_tell_what_widths_are_worth():
+    """A measure that knows nothing of widths: of designs that differ in nothing else, trials say who is better."""
+    problem = with_widths(told=False)
+    past, middle = history(problem, 60), {name: options[-2] for name, options in problem.parameters.items()}
+    fresh = [
+        middle | {name: choice for name, choice in zip(WIDTHS, row)} for row in itertools.product(*WIDTHS.values())
+    ]
+    truth, rows = [metric(chosen) for chosen in fresh], places_of(problem, fresh)
+
+    before, after = (_score(problem, problem.knowledge.damages(Measure.FIT), past[:n])(rows) for n in (LEAST - 1, 60))
+    assert np.ptp(before) == 0.0 and np.corrcoef(after, truth)[0, 1] > 0.8
+
+
+def test_widths_that_hurt_are_not_narrowed_for_nothing():
+    """Where damages tell of widths, the better half of the first batch has few that are narrower than the network."""
+    narrow = {}
+    for told in (True, False):
+        problem = with_widths(told)
+        found = [proposal.chosen for proposal in propose(problem, [], 16, 1)]
+        dear = sorted(found, key=lambda chosen: problem.prices([chosen])["lut"][0])[8:]
+        narrow[told] = sum(chosen[name] == "0.5" for chosen in dear for name in WIDTHS)
+    assert narrow[True] < 0.3 * 16 and narrow[True] < narrow[False] - 4
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ import pytest
 from search.problems import PROBLEM, Known, front_volume, parameters, trained
 
 from flow.search import random
-from flow.search.fitcompress import Node, _moves, _path, propose
+from flow.search.fitcompress import Node, _keeps, _moves, _path, propose
 from flow.search.places import chosen_at, places_of, sizes
 from flow.search.problem import Measure
 
@@ -27,6 +27,12 @@ def test_moves_are_one_format_or_all_kernels_sparser():
     assert all(sparser.places[i] == DENSE.places[i] - 1 for i in keeps)
     # The first of the 40 steps whose kept fraction is nearer to 0.7 than to 1.
     assert 10 ** (-3 * sparser.sparsity / 39) < 0.85 < 10 ** (-3 * (sparser.sparsity - 1) / 39)
+
+
+def test_names_of_groups_say_nothing():
+    parts = {"sparsity": "keep", "cell.keep": "kernel"}
+    names = {"sparsity": ("0.2", "1"), "cell.keep": ("0.2", "1")}
+    assert _keeps(replace(PROBLEM, parameters=names, parts=parts)) == {0: [0.2, 1.0]}
 
 
 def test_a_path_reaches_its_goals_and_never_goes_back():

@@ -47,6 +47,51 @@ def test_everything_forbidden_is_an_error():
         nearest({"a": ("x", "y")}, lambda chosen: False, lambda designs: np.ones(len(designs)))
 
 
+MANY = {f"p{i}": tuple("abcdefghi") for i in range(30)}
+
+
+def forbids(rules):
+    return lambda chosen: not any(all(chosen[name] in some for name, some in rule.items()) for rule in rules)
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        [{"p7": tuple("abcdefgh")}],
+        [{f"p{i}": ("a", "b"), f"p{i + 1}": ("a", "c")} for i in range(29)],
+        [{f"p{i}": tuple("abcdefgh")} for i in range(30)],
+    ],
+)
+def test_a_large_space_whose_first_design_is_forbidden(rules):
+    found = nearest(MANY, forbids(rules), lambda designs: np.zeros(len(designs)), rules)
+    assert forbids(rules)(found)
+    named = {name for rule in rules for name in rule}
+    assert all(found[name] == "a" for name in MANY if name not in named)
+
+
+def test_rules_that_together_forbid_everything_are_an_error():
+    names = {name: MANY[name] for name in ("p0", "p1", "p2", "p3")}
+    rules = [{"p0": (a,), "p1": (b,)} for a in MANY["p0"] for b in MANY["p1"]]
+    with pytest.raises(ValueError, match="forbidden"):
+        nearest(names, forbids(rules), lambda designs: np.ones(len(designs)), rules)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_an_allowed_design_is_found_where_there_is_one(seed):
+    rng = np.random.default_rng(seed)
+    names = {f"p{i}": ("a", "b", "c") for i in range(4)}
+    rules = []
+    for _ in range(7):
+        own = rng.choice(list(names), size=2, replace=False)
+        rules.append({str(name): tuple(rng.choice(["a", "b", "c"], size=2, replace=False).tolist()) for name in own})
+    every = [dict(zip(names, row)) for row in itertools.product(*names.values())]
+    if any(map(forbids(rules), every)):
+        assert forbids(rules)(nearest(names, forbids(rules), lambda designs: np.zeros(len(designs)), rules))
+    else:
+        with pytest.raises(ValueError):
+            nearest(names, forbids(rules), lambda designs: np.zeros(len(designs)), rules)
+
+
 @pytest.mark.slow
 def test_a_space_without_a_design_inside_names_the_nearest(tmp_path):
     task = task_with(tmp_path / "few", budget={"lut": 40}, space={"forbidden": [{"fc0.keep": 0.2, "logits.keep": 0.2}]})

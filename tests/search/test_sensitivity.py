@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from search.problems import PROBLEM, SmallKnown, front_volume, small, trained
+from scipy.optimize import milp
+from search.problems import PROBLEM, SmallKnown, front_volume, small, trained, with_dsp
 
 from flow.errors import BadInput
 from flow.search import random
@@ -13,7 +14,7 @@ from flow.search.damages import Damages
 from flow.search.integer import Block, Program
 from flow.search.layers import cost_blocks
 from flow.search.places import random_designs
-from flow.search.problem import Past
+from flow.search.problem import Objective, Past
 from flow.search.sensitivity import _program, allocated, propose
 
 NAMES = {f"p{i}": ("a", "b", "c") for i in range(5)}
@@ -49,12 +50,53 @@ def test_least_damage_under_a_limit(seed):
 
 def test_what_layers_cost_is_found_exactly():
     """On the synthetic network costs are products of three choices in each layer: tables give every price."""
-    blocks = cost_blocks(PROBLEM, ["lut", "energy"])
-    assert set(blocks) == {"lut"}  # layers don't tell their energy
+    blocks = cost_blocks(PROBLEM, ["lut", "uram"])
+    assert set(blocks) == {"lut"}  # nobody tells URAM blocks
     assert sorted(block.names for block in blocks["lut"])[0] == ("fc0.activation", "fc1.kernel", "fc1.keep")
     for chosen in random_designs(PROBLEM, 20, np.random.default_rng(2)):
         priced = sum(block.of(PROBLEM.parameters, chosen) for block in blocks["lut"])
         assert priced == pytest.approx(float(PROBLEM.prices([chosen])["lut"][0]))
+
+
+@pytest.mark.parametrize("figure", ["energy", "bits", "latency_ns"])
+def test_what_layers_do_not_tell_is_found_for_the_network(figure):
+    blocks = cost_blocks(PROBLEM, [figure])[figure]
+    for chosen in random_designs(PROBLEM, 20, np.random.default_rng(2)):
+        priced = sum(block.of(PROBLEM.parameters, chosen) for block in blocks)
+        assert priced == pytest.approx(float(PROBLEM.prices([chosen])[figure][0]))
+
+
+@pytest.mark.parametrize("figure", ["energy", "bits", "latency_ns"])
+def test_the_ladder_is_one_of_the_cost_whatever_it_is(figure):
+    """Not the densest designs, one after another."""
+    ends = [{name: own[place] for name, own in PROBLEM.parameters.items()} for place in (0, -1)]
+    least, most = map(float, PROBLEM.prices(ends)[figure])
+    problem = replace(
+        PROBLEM, objectives=(Objective("accuracy", True), Objective(figure, False)), limits={figure: 0.6 * most}
+    )
+    costs = problem.prices([proposal.chosen for proposal in propose(problem, [], 6, 1)])[figure]
+    assert len(costs) == 6 and max(costs) <= 1.2 * 0.6 * most and min(costs) < least + 0.35 * (most - least)
+
+
+def test_where_the_cost_has_no_room_the_next_one_is_the_ladders():
+    asked = (Objective("accuracy", True), Objective("dsp", False), Objective("lut", False))
+    problem = with_dsp(objectives=asked, limits={"dsp": 0.0})
+    found = problem.prices([proposal.chosen for proposal in propose(problem, [], 6, 1)])
+    assert not found["dsp"].any() and found["lut"].max() > 2.0 * found["lut"].min()
+
+
+def test_the_solvers_work_has_an_end(monkeypatch):
+    """With few nodes the design is not always the best one, but it keeps the limits, or there is none."""
+    monkeypatch.setattr("flow.search.integer.NODES", 1)
+    found = [(of, limit, of.solve({"lut": limit})) for of in map(program, range(8)) for limit in (12.0, 20.0)]
+    assert any(chosen is not None for _, _, chosen in found)
+    assert all(of.cost_of("lut", chosen) <= limit + 1e-6 for of, limit, chosen in found if chosen is not None)
+    calls = []
+    monkeypatch.setattr(
+        "scipy.optimize.milp", lambda *args, options, **more: calls.append(options) or milp(*args, **more)
+    )
+    program(0).solve({"lut": 20.0})
+    assert calls[0]["node_limit"] == 1
 
 
 def test_a_price_that_does_not_add_up_is_corrected():

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from search.problems import PROBLEM, best_inside, front_volume, small, trained
+from search.problems import PROBLEM, WIDTHS, best_inside, front_volume, small, trained, with_widths
 
 from flow.errors import BadInput
 from flow.search import STRATEGIES, autoqkeras, strategy
@@ -63,6 +63,18 @@ class TestContract:
         found = STRATEGIES[name](small(forbidden=(rule,)), [], 20, 1)
         assert 1 <= len(found) <= 4
         assert all(small(forbidden=(rule,)).allowed(proposal.chosen) for proposal in found)
+
+    def test_width_factors(self, name):
+        problem = with_widths()
+        past = trained(problem, [], STRATEGIES[name](problem, [], 8, 1))
+        found = STRATEGIES[name](problem, past, 4, 2)
+        assert len(found) == 4
+        for proposal in found:
+            assert set(proposal.chosen) == set(problem.parameters)
+            parent = proposal.chosen if proposal.parent is None else past[proposal.parent].chosen
+            assert all(
+                proposal.chosen[width] == parent[width] for width in WIDTHS
+            )  # of other widths nothing is inherited
 
     def test_a_space_that_ran_out(self, name):
         problem, past = small(), []

@@ -31,7 +31,7 @@ def test_what_shares_a_parameter_is_added_up():
     assert (found.terms["kernels", "fc1.keep"] == 10.0).all()
 
 
-def test_widths_and_reuse_have_no_damage():
+def test_widths_and_reuse_are_no_cells():
     space = space_of(DENSE)
     wider = type(space)(space.topology, (*space.choices, ("fc0.width", (("0.5", 0.5), ("1", 1.0)))))
     assert cells(wider) == cells(space)

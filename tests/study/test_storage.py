@@ -79,6 +79,34 @@ def test_what_is_no_place(tmp_path, text, said):
     assert "journal:PATH" in line or "sqlite:///PATH" in line
 
 
+@pytest.mark.parametrize("text", [
+    "postgresql:/u:hidden@host/db",
+    "postgresql:u:hidden@host/db",
+    "postgresql//u:hidden@host/db",
+    "postgresql+psycopg:/u:hidden@host/db",
+    "u:hidden@host/db",
+    "hidden@host:5432/db",
+    "hidden@host/db",
+    "['postgresql://u:hidden@host/db']",
+    "postgresql://u:SEC@hidden@host/db",
+    "postgresql://u:SEC@hidden/more@host/db",
+    "postgresql://u:SEC@x?hidden@host/db",
+    "postgresql://u@x:SEC@hidden@host/db",
+    "postgresql://u/hidden@host/db",
+    "postgresql:///u:hidden@host/db",
+    "postgresql://host/db?host=u:hidden@other",
+    "journal://u:hidden@host/db",
+    "sqlite://u:hidden@host/db?mode=memory",
+])  # fmt: skip
+def test_what_may_be_a_password_is_not_shown_where_the_place_is_refused(tmp_path, text):
+    assert "hidden" not in refusal(text, tmp_path)
+
+
+def test_a_password_with_signs_is_written_with_percent_codes(tmp_path):
+    line = refusal("postgresql://u:SEC@hidden@host/db", tmp_path)
+    assert "%40" in line and line.startswith("task.yaml: search.storage: postgresql:")
+
+
 @pytest.mark.parametrize("kind, module", [("postgresql", "psycopg"), ("mysql", "pymysql")])
 def test_a_driver_that_is_not_installed(tmp_path, monkeypatch, kind, module):
     find = importlib.util.find_spec

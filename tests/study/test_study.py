@@ -303,3 +303,17 @@ def test_a_place_that_is_away_for_a_while(mine):
     aside.rename(mine.place.path)
     assert mine.sync(trials(5)) == "" and not mine.behind
     assert_once(mine, trials(5))
+
+
+def test_studies_are_named_by_strategy_and_seed(tmp_path):
+    """Searches of one task by several strategies and seeds stand side by side, each under a name that can be read."""
+    names = [f"jets 2-{strategy}-{seed}-0123abcd" for strategy in ("evolve", "auto") for seed in (1, 12)]
+    for name in names:
+        own = study(place(tmp_path, "journal:x"), tmp_path, name=name)
+        own.open()
+        with claim_batch(own.claims, own.batch_name(0)) as ours:
+            assert ours and own.sync(trials(2, 1)) == ""
+        assert states(own) == ["COMPLETE", "COMPLETE", "RUNNING"]
+    backend = optuna.storages.journal.JournalFileBackend(str(tmp_path / "x"))
+    there = optuna.get_all_study_names(optuna.storages.JournalStorage(backend))
+    assert sorted(there) == sorted(names)

@@ -14,6 +14,7 @@ searched where the space has them.
 
 from collections.abc import Mapping, Sequence
 
+from flow.errors import BadInput
 from flow.search.autoqkeras import stages
 from flow.search.options import Option, settings
 from flow.search.problem import Past, Problem, Proposal
@@ -37,9 +38,22 @@ OPTIONS: dict[str, Option] = {
     ),
     "delta_p": Option(8.0, (0.0, 100.0), "Gain (%) of the metric for a price lower by `rate`."),
     "delta_n": Option(8.0, (0.0, 100.0), "Loss (%) of the metric for a price higher by `rate`."),
-    "rate": Option(2.0, (1.0, float("inf")), "The factor in price that delta stands for."),
+    "rate": Option(2.0, (1.0, float("inf")), "The factor in price that delta stands for.", above=True),
     "stress": Option(1.0, (1e-9, 100.0), "Factor on the reference price."),
 }
+
+
+SCORE = ("goal", "reference", "reference_price", "delta_p", "delta_n", "rate", "stress")  # settings that make the score
+
+
+def check_score(own: Mapping[str, object], metric: str, where: str = WHERE) -> None:
+    """Raise BadInput for settings of the score where the first maximised objective is a score made by the task's own.
+
+    `own`: the settings that the task gives to this strategy; `metric`: the name of that objective."""
+    for name in SCORE if metric == "forgiving_score" else ():
+        if name in own:
+            instead = "leave it out" if name == "reference_price" else f"set objective.forgiving.{name} in its place"
+            raise BadInput(f"{where}.{name}: trials are scored by the objective, forgiving_score; {instead}")
 
 
 def propose(problem: Problem, past: Sequence[Past], n: int, seed: int) -> list[Proposal]:

@@ -128,7 +128,7 @@ def block_costs(problem: Problem, found: Sequence[Ties], goal: str) -> list[floa
 def reference(problem: Problem) -> dict[str, str]:
     """The widest choice everywhere; a width factor of 1 where there is one."""
     return {
-        name: "1" if name.endswith(".width") and "1" in options else options[-1]
+        name: "1" if problem.part(name) == "width" and "1" in options else options[-1]
         for name, options in problem.parameters.items()
     }
 
@@ -138,7 +138,7 @@ def _ties(problem: Problem, names: Sequence[str], filters: str) -> Ties:
     found: dict[str, tuple[str, ...]] = {}
     first: dict[tuple[str, ...], str] = {}
     for name in names:
-        if not name.endswith(".width") or filters == "layer":
+        if problem.part(name) != "width" or filters == "layer":
             found[name] = (name,)
         elif filters == "block":
             one = first.setdefault(problem.parameters[name], name)

@@ -1,0 +1,149 @@
+"""The search benchmark's own arithmetic: fronts over time, seeds without a point, and what is read back."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+
+def row(seconds: float, validation: float, lut: float, test: float | None = None) -> dict:
+    return {
+        "seconds": seconds, "validation": validation, "test": validation if test is None else test, "lut": lut,
+        "exact": True,
+    }  # fmt: skip
+
+
+@pytest.fixture
+def fronts(benchmark_module):
+    return benchmark_module("fronts")
+
+
+@pytest.fixture
+def report(benchmark_module):
+    return benchmark_module("report")
+
+
+class TestFronts:
+    def test_validation_decides_who_is_on_it(self, fronts):
+        rows = [row(1, 0.70, 400), row(2, 0.70, 400, 0.9), row(3, 0.69, 500, 0.9), row(4, 0.72, 800, 0.6)]
+        assert fronts.front(rows) == [rows[0], rows[3]]
+        assert fronts.front([]) == []
+
+    def test_the_test_sample_decides_what_it_is_worth(self, fronts):
+        octaves = math.log2(fronts.REFERENCE["lut"])
+        rows = [row(1, 0.70, 256, 0.69)]
+        assert fronts.volume(rows) == pytest.approx(0.04 * (octaves - 8))
+        assert fronts.volume([*rows, row(2, 0.72, 1024, 0.71)]) == pytest.approx(
+            0.04 * (octaves - 8) + 0.02 * (octaves - 10)
+        )
+        assert fronts.volume([row(1, 0.9, 256, 0.6), row(1, 0.95, 2**17)]) == fronts.volume([]) == 0.0
+
+    def test_over_time(self, fronts):
+        rows = [row(5, 0.70, 256), row(2, 0.68, 256), row(7, 0.66, 512)]
+        curve = fronts.over_time(rows)
+        assert [moment for moment, _ in curve] == [2, 5] and curve[-1][1] == fronts.volume(rows)
+        assert fronts.over_time([]) == []
+        assert (fronts.at(curve, 1), fronts.at(curve, 2), fronts.at(curve, 99)) == (0.0, curve[0][1], curve[1][1])
+
+    def test_a_height_counts_when_it_is_reached_for_good(self, fronts):
+        curve = [(1, 0.5), (2, 0.3), (4, 0.6)]
+        assert fronts.seconds_to(curve, 0.3) == 1 and fronts.seconds_to(curve, 0.5) == 4
+        assert fronts.seconds_to(curve, 0.7) is None and fronts.seconds_to([], 0.1) is None
+
+    def test_the_cheapest_that_is_as_accurate(self, fronts):
+        rows = [row(1, 0.70, 256), row(2, 0.72, 512), row(3, 0.74, 1024)]
+        assert fronts.least_lut(rows, 0.71) == 512 and fronts.least_lut(rows, 0.75) is None
+        assert fronts.until(rows, 2) == rows[:2]
+
+
+GOOD = [row(10, 0.70, 256), row(30, 0.73, 1024)]
+
+
+class TestSeedsWithoutAPoint:
+    def test_they_count_as_nothing(self, report, fronts):
+        rows = {("random", 1): GOOD, ("random", 2): []}
+        told = report.summary(rows, {"random": []})["hypervolume"]["random"]
+        assert told["mean"] == pytest.approx(fronts.volume(GOOD) / 2)
+        assert told["deviation"] == pytest.approx(fronts.volume(GOOD) / math.sqrt(2))
+        assert told["by_seed"] == {1: fronts.volume(GOOD), 2: 0.0}
+        assert told["against_time"][-1] == [30, pytest.approx(fronts.volume(GOOD) / 2)]
+        assert (told["points"], told["seconds"]) == (2, 30.0)
+
+    def test_none_of_them_reaches_anything(self, report):
+        rows = {("random", 1): GOOD, ("random", 2): []} | {(name, 1): GOOD for name in ("AutoQKeras", "HGQ2")}
+        marks = report.summary(rows, {})["marks"]
+        to_final = marks["time_to_autoqkeras_final"]["methods"]["random"]
+        assert to_final["by_seed"] == {1: 30, 2: None} and to_final["mean"] is None and not to_final["reached"]
+        assert marks["lut_at_autoqkeras_best"]["methods"]["random"]["ratio_traced"] is None
+        ratios = [mark for mark in marks["lut_to_hgq2"] if mark["accuracy"] == 0.70]
+        assert all(mark["ratio"] == 1.0 for mark in ratios)  # of the seeds that both have: the first
+
+    def test_with_the_same_seeds_a_seed_without_a_point_does_not_have_it(self, report):
+        rows = {("random", 1): GOOD, ("random", 2): [], ("HGQ2", 1): GOOD, ("HGQ2", 2): GOOD}
+        for mark in report.summary(rows, {})["marks"]["lut_to_hgq2"]:
+            if mark["accuracy"] == 0.70:
+                assert mark["ratio"] is None and mark["reached"] is False and None in mark["lut"]
+
+    @pytest.mark.parametrize("method", ["random", "AutoQKeras", "HGQ2"])
+    def test_a_method_without_any(self, report, capsys, method):
+        rows = {(name, 1): GOOD for name in ("random", "AutoQKeras", "HGQ2")} | {(method, 1): [], (method, 2): []}
+        found = report.summary(rows, {method: []})
+        told = found["hypervolume"][method]
+        assert (told["mean"], told["seconds"], told["points"]) == (0.0, None, 0)
+        json.dumps(found, allow_nan=False)
+        report.show(found)
+        assert f"{method}" in capsys.readouterr().out
+
+    def test_the_benchmark_keeps_them(self, benchmark_module, tmp_path):
+        """As priced from runs whose points are below the reference accuracy."""
+        search, methods = benchmark_module("search"), benchmark_module("methods")
+        (tmp_path / "held.npz").write_bytes(b"")
+        low = {"seconds": 1.0, "accuracy": 0.3, "network": "0000.npz"}
+        runs = [methods.Run("random", seed, tmp_path, points, {}, False) for seed, points in ((1, (low,)), (2, ()))]
+        options = type("Options", (), {"workers": 1, "quick": True, "first_seed": 1})
+        rows, found = search._priced(options, runs, tmp_path)
+        assert rows == {("random", 1): [], ("random", 2): []} and found == {"random": []}
+
+
+class TestWhatIsReadBack:
+    def events(self, benchmark_module, **changed):
+        events = benchmark_module("events")
+        x = {part: np.arange(32, dtype=np.float32).reshape(2, 16) for part in events.PARTS}
+        y = {part: np.array([0, 1], np.int32) for part in events.PARTS}
+        return events.Events(**{"x": x, "y": y, "classes": ("g", "q")} | changed)
+
+    def test_runs_on_other_events_have_another_folder(self, benchmark_module, tmp_path):
+        folder = benchmark_module("methods").work_folder
+        base = self.events(benchmark_module)
+        assert folder(tmp_path, base) == folder(tmp_path, self.events(benchmark_module))
+        values, labels = dict(base.x), dict(base.y)
+        values["test"] = values["test"] + np.float32(1 / 32)
+        labels["train"] = labels["train"][::-1]
+        changed = [{"x": values}, {"y": labels}, {"classes": ("q", "g")}]
+        others = [folder(tmp_path, self.events(benchmark_module, **change)) for change in changed]
+        assert len({folder(tmp_path, base), *others}) == 4
+        assert all(path.name.startswith("jets-2-") for path in others)
+
+    def test_runs_of_another_task_have_another_folder(self, benchmark_module, tmp_path, monkeypatch):
+        methods = benchmark_module("methods")
+        before = methods.strategy_folder(tmp_path, "random", 1, methods.QUICK)
+        assert before == methods.strategy_folder(tmp_path, "random", 1, methods.QUICK)
+        monkeypatch.setattr(methods, "LUT_BUDGET", 500)
+        assert methods.strategy_folder(tmp_path, "random", 1, methods.QUICK) != before
+
+    def test_a_network_is_priced_anew_for_other_events(self, benchmark_module, tmp_path):
+        """One layer that picks the class by the sign of the first value."""
+        record, pricing = benchmark_module("record"), benchmark_module("pricing")
+        kernel = np.zeros((16, 2))
+        kernel[0] = [1.0, -1.0]
+        kept = record.Kept(tmp_path)
+        kept.add(1.0, 0.9, [record.Layer(kernel, np.zeros(2), record.Named("quantized_bits(8,3)"))])
+        x, y = np.ones((4, 16)), np.array([0, 0, 0, 1])
+        found = []
+        for labels in (y, 1 - y, y):
+            held = {f"{kind}_{part}": value for kind, value in (("x", x), ("y", labels)) for part in ("val", "test")}
+            np.savez(tmp_path / "held.npz", **held)
+            found += pricing.price(kept.points, tmp_path, tmp_path / "held.npz", 1)
+        assert [row["test"] for row in found] == [0.75, 0.25, 0.75]
+        assert found[0] == found[2] and found[0]["exact"]
