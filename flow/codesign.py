@@ -58,7 +58,8 @@ def run(
     no report shows a design inside the budget; Mismatch, ToolFailed and Storage as they occur.
     """
     context = Context.of(folder, out, quiet, jobs, again, limits, searching, minutes)
-    check(storage_place(context))
+    if upto is not Upto.DATA:
+        check(storage_place(context))
     require(jobs)
     if upto in (Upto.CONVERT, Upto.SYNTH, Upto.REPORT):
         check_tools(context)
