@@ -22,6 +22,7 @@ from flow.loop import pricing
 from flow.loop.batches import origin, predicted, search
 from flow.loop.context import Context
 from flow.loop.prepare import Ground, lay_ground, read_data, train_on
+from flow.loop.rounds import heir
 from flow.loop.state import State
 from flow.store import Step, versions
 from flow.study import State as TrialState
@@ -42,7 +43,7 @@ def main() -> None:
     state = search(context, ground, State(pricing.start(context)), 1)
     chosen = _front(context, ground, state, finals)
     designs = [trial.design for trial in chosen]
-    starts = [origin(context, ground, state, trial.design, _heir(trial)) for trial in chosen]
+    starts = [origin(context, ground, state, trial.design, heir(trial)) for trial in chosen]
     final = train_on(context, ground, "final", designs, starts, context.task.train.final_epochs)
     metric, kept = context.task.objective.metric, Kept(out / "kept")
     for trial in (trial for trial in state.trials if trial.state is TrialState.TRAINED):
@@ -78,11 +79,6 @@ def _lut(context: Context, ground: Ground, state: State, trial: Trial, step: Ste
     topology, weights = member_network(ground.topology, step.arrays, member)
     found = predicted(context, ground, state, trial.design, weigh(topology, trial.design, weights))
     return found["lut"].value
-
-
-def _heir(trial: Trial) -> int | None:
-    """The trial whose weights the last training starts from: a trial's own where it went on from another's."""
-    return None if trial.parent is None else trial.number
 
 
 def _ended(step: Step) -> float:

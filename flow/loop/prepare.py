@@ -421,7 +421,7 @@ def check_budget(context: Context, topology: Topology) -> None:
 
     if not limits:
         return
-    chosen = nearest(space.parameters, space.allowed, excess, space.forbidden)
+    chosen = nearest(space.parameters, space.forbidden, excess)
     figures = pricing.predict(context, model, topology, space.design(chosen), word)
     for name, limit in limits.items():
         figure = figures[name]

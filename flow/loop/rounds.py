@@ -35,7 +35,7 @@ def shortlist(context: Context, ground: Ground, state: State, number: int) -> tu
     if not chosen:
         return ()
     designs = [trial.design for trial in chosen]
-    origins = [origin(context, ground, state, trial.design, _heir(trial)) for trial in chosen]
+    origins = [origin(context, ground, state, trial.design, heir(trial)) for trial in chosen]
     step = train_on(context, ground, "final", designs, origins, task.train.final_epochs)
     rows = []
     for member, trial in enumerate(chosen):
@@ -96,7 +96,7 @@ def winners(context: Context, state: State) -> list[Built]:
     return [item for item in state.built if item.inside(context.limits, clock)]
 
 
-def _heir(trial: Trial) -> int | None:
+def heir(trial: Trial) -> int | None:
     """Whose weights the long training starts from: the trial's own where they are inherited, and so trained longer."""
     return None if trial.parent is None else trial.number
 

@@ -1,6 +1,5 @@
 """The design that comes nearest to the budget, found by price alone: one parameter after another, until none helps."""
 
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -14,23 +13,20 @@ Rule = Mapping[str, tuple[str, ...]]  # a forbidden combination: parameter -> ch
 
 def nearest(
     parameters: Mapping[str, tuple[str, ...]],
-    allowed: Callable[[Chosen], bool],
+    forbidden: Sequence[Rule],
     excess: Callable[[Sequence[Chosen]], "np.ndarray"],
-    forbidden: Sequence[Rule] | None = None,
 ) -> dict[str, str]:
     """The allowed design of the least excess over the budget (0 inside) that coordinate descent finds, begun at an
     allowed design near the first choices.
 
-    `excess` prices many designs at once. Prices grow with every choice by itself, so descent by coordinates ends at the
-    least one, but for what forbidden combinations cut off. Raises ValueError where everything is forbidden.
-    `forbidden`: the combinations behind `allowed`; without them, the first allowed design of a large space may take
-    long to find.
+    `excess` prices many designs at once. Where prices grow with every choice by itself, descent by coordinates ends at
+    the least one, but for what forbidden combinations cut off. Raises ValueError where everything is forbidden.
     """
-    now = _searched(parameters, allowed) if forbidden is None else _first_allowed(parameters, forbidden)
+    now = _first_allowed(parameters, forbidden)
     value = float(excess([now])[0])
     while value > 0:
         options = [now | {name: text} for name, texts in parameters.items() for text in texts if text != now[name]]
-        options = [chosen for chosen in options if allowed(chosen)]
+        options = [chosen for chosen in options if not any(_has(chosen, rule) for rule in forbidden)]
         values = excess(options) if options else []
         if not len(values) or float(values.min()) >= value:
             return now
@@ -49,7 +45,7 @@ def _first_allowed(parameters: Mapping[str, tuple[str, ...]], forbidden: Sequenc
     while waiting:
         left = waiting.pop()
         chosen = {name: texts[0] for name, texts in left.items()}
-        broken = [rule for rule in forbidden if all(chosen[name] in some for name, some in rule.items())]
+        broken = [rule for rule in forbidden if _has(chosen, rule)]
         if not broken:
             return chosen
         waiting += reversed(_without(left, min(broken, key=len)))
@@ -69,18 +65,6 @@ def _without(left: Mapping[str, tuple[str, ...]], rule: Rule) -> list[dict[str, 
     return found
 
 
-def _searched(parameters: Mapping[str, tuple[str, ...]], allowed: Callable[[Chosen], bool]) -> dict[str, str]:
-    """An allowed design with as few steps from the first choices as breadth-first search needs."""
-    first = {name: texts[0] for name, texts in parameters.items()}
-    queue, seen = deque([first]), {tuple(first.values())}
-    while queue:
-        chosen = queue.popleft()
-        if allowed(chosen):
-            return chosen
-        for name, texts in parameters.items():
-            place = texts.index(chosen[name]) + 1
-            child = chosen | {name: texts[min(place, len(texts) - 1)]}
-            if tuple(child.values()) not in seen:
-                seen.add(tuple(child.values()))
-                queue.append(child)
-    raise ValueError("every design is forbidden")
+def _has(chosen: Chosen, rule: Rule) -> bool:
+    """Whether a forbidden combination is among the choices."""
+    return all(chosen[name] in some for name, some in rule.items())

@@ -16,7 +16,6 @@ class State(Enum):
 
     PROPOSED = "proposed"
     TRAINED = "trained"
-    BUILT = "built"
     FAILED = "failed"
 
 

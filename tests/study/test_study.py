@@ -130,7 +130,7 @@ def test_reports_stand_with_the_study(mine):
             storage.get_study_id_from_name(mine.name), 1), "lut", 1)  # fmt: skip
     for value in (90.0, 95.0):
         report = {trial(1).design.digest: {"lut": figure("lut", value, Fidelity.SYNTH, error=0.0, tool="yosys 0.7")}}
-        assert mine.sync([*trials(1), trial(1, State.BUILT), trial(2)], report) == ""
+        assert mine.sync([*trials(1), trial(1, State.TRAINED), trial(2)], report) == ""
         found = attributes(mine)["reported trial 1"]["lut"]
         assert (found["value"], found["fidelity"], found["tool"]) == (value, "synth", "yosys 0.7")
     assert_once(mine, trials(3))
