@@ -98,23 +98,16 @@ def run_peer(name: str, seed: int, plan: Plan, work: Path, environments: Path) -
         "AutoQKeras": (plan.autoqkeras_trials, plan.autoqkeras_epochs),
         "HGQ2": (plan.hgq2_points, plan.hgq2_epochs),
     }[name]
-    folder = work / f"{name}-{count}x{epochs}-seed{seed}"
+    script = HERE.parent / "peers" / f"{PEERS[name]}.py"
+    code = digest_of([file_digest(path) for path in (script, script.with_name("record.py"))])[:6]
+    folder = work / f"{name}-{count}x{epochs}-seed{seed}-{code}"
     if (folder / "points.json").exists():
         return _read(name, seed, folder, read_back=True)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    python, script = python_of(PEERS[name], environments), HERE.parent / "peers" / f"{PEERS[name]}.py"
-    command = [
-        str(python),
-        str(script),
-        "--data",
-        str(work / "peers.npz"),
-        "--network",
-        "dense",
-        "--designs",
-        str(count),
-    ]
-    command += ["--epochs", str(epochs), "--batch", str(BATCH), "--seed", str(seed)]
+    command = [str(python_of(PEERS[name], environments)), str(script), "--data", str(work / "peers.npz")]
+    command += ["--network", "dense", "--designs", str(count), "--epochs", str(epochs)]
+    command += ["--batch", str(BATCH), "--seed", str(seed)]
     _run(name, [*command, "--out", str(folder / "unused.json"), "--keep", str(folder)], folder)
     return _read(name, seed, folder, read_back=False)
 

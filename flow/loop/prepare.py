@@ -17,6 +17,7 @@ from flow.loop import pricing
 from flow.loop.context import Context, scaling_of
 from flow.metrics import Figure
 from flow.search.nearest import nearest
+from flow.search.pricing import beyond
 from flow.space import SearchSpace, build_space, check_space, formats, least_design
 from flow.store import Step, file_digest
 from flow.synth import cache
@@ -416,8 +417,7 @@ def check_budget(context: Context, topology: Topology) -> None:
 
     def excess(designs: Sequence[Mapping[str, str]]) -> np.ndarray:
         prices = Prices(context, model, topology, [space.design(chosen) for chosen in designs], word)
-        over = [prices[name] / limit - 1.0 if limit else prices[name] for name, limit in limits.items()]
-        return np.maximum(over, 0.0).sum(0)
+        return np.maximum([beyond(prices[name], limit) for name, limit in limits.items()], 0.0).sum(0)
 
     if not limits:
         return

@@ -100,9 +100,8 @@ def budget(problem: Problem) -> float:
 
 def score(problem: Problem, trial: Past, alpha: float, beta: float, unit: float) -> float:
     """alpha·loss + beta·cost of a trial, and the penalty of what is outside the budget; smaller is better."""
-    over = max([0.0, *trial.excess.values()])
     loss, cost = 1.0 - trial.values[problem.metric], trial.values[problem.cost] / unit
-    return alpha * loss + beta * cost + OUTSIDE * over
+    return alpha * loss + beta * cost + OUTSIDE * trial.over
 
 
 def softmax(table: Table, temperature: float) -> dict[str, dict[str, float]]:

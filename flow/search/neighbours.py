@@ -32,7 +32,6 @@ def _parents(problem: Problem, past: Sequence[Past]) -> list[Past]:
     """The trials with the best metric inside the budget, and the best of those just outside."""
     metric, cost = ((lambda p, i=i: p.values[i]) for i in (problem.metric, problem.cost))
     ranked = sorted(past, key=lambda p: (-metric(p), cost(p)))
-    over = [max([0.0, *p.excess.values()]) for p in ranked]
-    inside = [p for p, excess in zip(ranked, over) if excess <= 0.0][:PARENTS]
-    near = [p for p, excess in zip(ranked, over) if 0.0 < excess <= NEAR][:OUTSIDE]
+    inside = [p for p in ranked if p.inside][:PARENTS]
+    near = [p for p in ranked if 0.0 < p.over <= NEAR][:OUTSIDE]
     return inside + near or sorted(past, key=cost)[:PARENTS]

@@ -19,7 +19,7 @@ def priced(problem: Problem, designs: Sequence[Chosen]) -> "tuple[np.ndarray, np
     return cost, np.max(over, axis=0) if over else np.full(len(designs), -1.0)
 
 
-def beyond(values: "np.ndarray", limit: float) -> "np.ndarray":
-    """By how much values exceed a limit, relative to it; 0 or less is inside. A limit of 0 is exceeded by as many
-    units as there are."""
+def beyond(values: "float | np.ndarray", limit: float) -> "float | np.ndarray":
+    """By how much one value, or each of many, exceeds a limit, relative to it; 0 or less is inside. A limit of 0 is
+    exceeded by as many units as there are."""
     return values / limit - 1.0 if limit else values

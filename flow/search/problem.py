@@ -58,7 +58,12 @@ class Past:
     @property
     def inside(self) -> bool:
         """Whether no limit of the budget is exceeded."""
-        return all(value <= 0.0 for value in self.excess.values())
+        return self.over <= 0.0
+
+    @property
+    def over(self) -> float:
+        """By how much the limit that is exceeded most is exceeded; 0 inside the budget."""
+        return max([0.0, *self.excess.values()])
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from flow import claim
 from flow.errors import Storage
 
 POLL_S = 0.2  # between two looks at a batch that another worker trains
@@ -17,8 +18,6 @@ def batch_name(study: str, batch: int) -> str:
 
 def is_claimed(folder: Path, name: str) -> bool:
     """Whether a living worker, here or on another machine, has claimed `name`."""
-    from flow.synth import claim
-
     return claim.holder(folder, name) is not None
 
 
@@ -33,8 +32,6 @@ def claim_batch(folder: Path, name: str, done: Callable[[], bool] = lambda: Fals
 
     Raises Storage where the claim can't be written.
     """
-    from flow.synth import claim
-
     while not done():
         try:
             folder.mkdir(parents=True, exist_ok=True)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from flow import claim
 from flow.errors import FlowError, Storage
 from flow.study.place import Kind, Place, connect_arguments
 
@@ -139,8 +140,6 @@ def _exclusive(place: Place) -> Iterator[None]:
 
 @contextmanager
 def _claimed(place: Place, end: float) -> Iterator[None]:
-    from flow.synth import claim
-
     place.path.parent.mkdir(parents=True, exist_ok=True)
     while (mine := claim.take(place.path.parent, f"{place.path.name}.sync")) is None:
         _wait(place, end)

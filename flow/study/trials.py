@@ -8,6 +8,7 @@ from enum import Enum
 from flow.cost.rtl.weighed import Weighed
 from flow.design import Design
 from flow.metrics import Figure
+from flow.search.pricing import beyond
 from flow.search.problem import Objective, Past
 
 
@@ -68,10 +69,7 @@ class Trial:
 
 def excess(figures: Mapping[str, Figure], limits: Mapping[str, float]) -> dict[str, float]:
     """By how much figures exceed limits, relative to them (0 or less is inside)."""
-    found = {}
-    for name, limit in limits.items():
-        found[name] = figures[name].value / limit - 1.0 if limit else figures[name].value
-    return found
+    return {name: beyond(figures[name].value, limit) for name, limit in limits.items()}
 
 
 def inside(figures: Mapping[str, Figure], limits: Mapping[str, float]) -> bool:

@@ -2,7 +2,7 @@
 
 An entry is ROOT/TOOL/PLACE/KEY: `place` is the digest of what is synthesised, `key` that of with what. It holds the
 record of the run (`outcome.json`) and what was kept of it; see `flow.synth.entry`. While a run goes on, its claim
-(`flow.synth.claim`) and its folder lie hidden beside the entry. ROOT/slots/TOOL holds the claims of those who run a tool
+(`flow.claim`) and its folder lie hidden beside the entry. ROOT/slots/TOOL holds the claims of those who run a tool
 of which only so many may run at once.
 """
 
@@ -17,11 +17,10 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
 
-from flow import process
+from flow import claim, process
+from flow.claim import Claim, Owner
 from flow.errors import BadInput, Storage, ToolFailed, Trouble
 from flow.store import storage_error
-from flow.synth import claim
-from flow.synth.claim import Claim, Owner
 from flow.synth.entry import (
     FULL,
     RECORD,

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from study.examples import assert_once, place, rows_of, study, trials
 
+from flow import claim
 from flow.errors import BadInput, Storage
 from flow.study import check, storage_of
 from flow.study import storage as storage_module
 from flow.study import study as study_module
 from flow.study.place import Kind, connect_arguments
-from flow.synth import claim
 
 
 @pytest.fixture(autouse=True)

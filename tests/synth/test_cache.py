@@ -13,11 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from flow import process
+from flow import claim, process
 from flow.errors import BadInput, Storage, ToolFailed, Trouble
 from flow.store import digest_of
 from flow.synth import cache as cache_module
-from flow.synth import claim
 from flow.synth.cache import Cache, root
 from flow.synth.entry import LOG_BYTES
 from flow.synth.outcome import State

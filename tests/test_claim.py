@@ -11,7 +11,7 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from flow.synth import claim
+from flow import claim
 
 FORK = multiprocessing.get_context("fork")
 
