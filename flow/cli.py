@@ -91,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
         help="list the tools and job systems",
         description="List the tools that are here, and what to set where they are not.",
     )
-    tools.add_argument("--json", action="store_true", help="print JSON for programs")
+    _as_json(tools)
     tools.set_defaults(command=_tools)
     status = _task_command(commands, "status", "show how far a task is, its front and its chosen design")
     status.set_defaults(command=_status)
@@ -101,7 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     parse.add_argument(
         "paths", nargs="+", type=Path, metavar="PATH", help="a report of a tool, or a folder that holds some"
     )
-    parse.add_argument("--json", action="store_true", help="print JSON for programs")
+    _as_json(parse)
     parse.set_defaults(command=_parse)
     _estimate_command(commands)
     _calibrate_command(commands)
@@ -111,24 +111,27 @@ def _parser() -> argparse.ArgumentParser:
     strategies = commands.add_parser(
         "strategies", help="list the search strategies", description="List the search strategies."
     )
-    strategies.add_argument("--json", action="store_true", help="print JSON for programs")
+    _as_json(strategies)
     strategies.set_defaults(command=_strategies)
     keys = commands.add_parser(
         "keys", help="list the keys of task.yaml", description="List the keys of task.yaml with defaults."
     )
-    keys.add_argument("--json", action="store_true", help="print JSON for programs")
+    _as_json(keys)
     keys.add_argument("--markdown", action="store_true", help="print the table of docs/task.md")
     keys.set_defaults(command=_keys)
     return parser
 
 
-def _task_command(commands, name: str, sentence: str) -> argparse.ArgumentParser:
-    command = commands.add_parser(
-        name, help=sentence, description=sentence[0].upper() + sentence[1:] + ".", allow_abbrev=False
-    )
+def _as_json(command) -> None:
+    command.add_argument("--json", action="store_true", help="print JSON for programs")
+
+
+def _task_command(commands, name: str, sentence: str, description: str = "") -> argparse.ArgumentParser:
+    description = description or sentence[0].upper() + sentence[1:] + "."
+    command = commands.add_parser(name, help=sentence, description=description, allow_abbrev=False)
     command.add_argument("task", type=Path, metavar="TASK", help="a task's folder, e.g. models/jet_tagger")
     command.add_argument("--out", type=Path, help="where results go (default hls_projects/<task>)")
-    command.add_argument("--json", action="store_true", help="print JSON for programs")
+    _as_json(command)
     return command
 
 
@@ -150,26 +153,23 @@ def _space_command(commands) -> None:
         allow_abbrev=False,
     )
     space.add_argument("task", type=Path, metavar="TASK", help="a task's folder, e.g. models/jet_tagger")
-    space.add_argument("--json", action="store_true", help="print JSON for programs")
+    _as_json(space)
     space.set_defaults(command=_space)
 
 
 def _compare_command(commands) -> None:
-    compare = commands.add_parser(
+    compare = _task_command(
+        commands,
         "compare",
-        help="compare strategies on a task at equal budget",
-        description="Search a task with several strategies and seeds at equal budget, and compare their fronts:"
-        " hypervolume with error bars, and a plot.",
-        allow_abbrev=False,
+        "compare strategies on a task at equal budget",
+        "Search a task with several strategies and seeds at equal budget, and compare their fronts: hypervolume with"
+        " error bars, and a plot.",
     )
-    compare.add_argument("task", type=Path, metavar="TASK", help="a task's folder, e.g. models/jet_tagger")
     compare.add_argument(
         "--strategies", metavar="A,B,...", help="strategies to compare (default: all; random is the line to beat)"
     )
     compare.add_argument("--seeds", metavar="S,S,...", default="1,2,3", help="seeds (default %(default)s)")
     compare.add_argument("--trials", metavar="N", help="designs to train by each (default: the task's search.trials)")
-    compare.add_argument("--out", type=Path, help="where results go (default hls_projects/<task>)")
-    compare.add_argument("--json", action="store_true", help="print JSON for programs")
     compare.set_defaults(command=_compare)
 
 
@@ -202,7 +202,7 @@ def _synth_command(commands) -> None:
         "--again", action="store_true", help="run also what failed before in a way that no second try mends"
     )
     _job_options(synth)
-    synth.add_argument("--json", action="store_true", help="print JSON for programs")
+    _as_json(synth)
     synth.set_defaults(command=_synth)
 
 
@@ -281,7 +281,7 @@ def _verify_command(commands) -> None:
     verify.add_argument(
         "--sides", metavar="NAMES", help="only some of csim,traced,rtl (a bundle's: emulator,csim,rtl; default: all)"
     )
-    verify.add_argument("--json", action="store_true", help="print JSON for programs")
+    _as_json(verify)
     verify.set_defaults(command=_verify)
 
 
@@ -304,7 +304,7 @@ def _export_command(commands) -> None:
         "--version", dest="release", metavar="V", help="the release's name in folder and symbols (default: the digest)"
     )
     export.add_argument("--out", type=Path, help="where the task's results are (default hls_projects/<task>)")
-    export.add_argument("--json", action="store_true", help="print JSON for programs")
+    _as_json(export)
     export.set_defaults(command=_export)
 
 
@@ -329,7 +329,7 @@ def _import_command(commands) -> None:
         "--build", action="store_true", help="build a quantized network's firmware at once, without data or training"
     )
     command.add_argument("--out", type=Path, help="where --build puts the project (default hls_projects/<task>)")
-    command.add_argument("--json", action="store_true", help="print JSON for programs")
+    _as_json(command)
     command.set_defaults(command=_import)
 
 
@@ -338,7 +338,7 @@ def _state_options(command) -> None:
         "--state", type=Path, metavar="FILE", help="the calibration file (default: the task's, else calibration.json)"
     )
     command.add_argument("--out", type=Path, help="where the task's results are (default hls_projects/<task>)")
-    command.add_argument("--json", action="store_true", help="print JSON for programs")
+    _as_json(command)
 
 
 def _run(options) -> int:
