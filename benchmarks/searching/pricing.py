@@ -9,6 +9,7 @@ import json
 from concurrent.futures import ProcessPoolExecutor
 from importlib.metadata import version
 from itertools import repeat
+from multiprocessing import get_context
 from pathlib import Path
 
 import networks
@@ -24,6 +25,7 @@ TARGET = Target("xcvu9p-flga2104-2L-e", 5.0)  # 200 MHz, as the jet tagger's tas
 SYNTHESIS_S = 1800.0
 MARGIN = 1.6  # four standard deviations of predicted against traced LUTs, about
 TOP = "jets"
+SPAWN = get_context("spawn")  # a fork of a process in which alkaid has solved waits for OpenMP's threads, which it lacks
 
 
 def price(points: list[dict], folder: Path, data: Path, workers: int) -> list[dict]:
@@ -39,7 +41,7 @@ def price(points: list[dict], folder: Path, data: Path, workers: int) -> list[di
     points = [point for point in points if point["accuracy"] > REFERENCE["accuracy"]]
     points = [point for point in points if not any(_beaten(point, other) for other in points)]
     names = [point["network"] for point in points]
-    with ProcessPoolExecutor(workers) as pool:
+    with ProcessPoolExecutor(workers, SPAWN) as pool:
         found = list(pool.map(_priced, [folder / name for name in names], repeat(data), repeat(file_digest(data))))
     return [
         {
