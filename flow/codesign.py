@@ -14,7 +14,7 @@ from pathlib import Path
 
 from flow.errors import BadInput, BudgetMissed
 from flow.loop import finish, pricing
-from flow.loop.batches import record, search, storage_place
+from flow.loop.batches import check_storage, record, search
 from flow.loop.build import check_tools, convert_all, synthesise_all, trace_all
 from flow.loop.context import Context
 from flow.loop.prepare import Ground, baseline_designs, lay_ground, read_data, train_baselines
@@ -22,7 +22,6 @@ from flow.loop.rounds import convert, feed_back, shortlist
 from flow.loop.state import State
 from flow.process import background
 from flow.store import digest_of, locked, turn, write_json
-from flow.study import check
 from flow.synth.jobs import require
 from flow.synth.jobs.settings import JobSettings
 from flow.train.designs import figures_of
@@ -59,7 +58,7 @@ def run(
     """
     context = Context.of(folder, out, quiet, jobs, again, limits, searching, minutes)
     if upto is not Upto.DATA:
-        check(storage_place(context))
+        check_storage(context)
     require(jobs)
     if upto in (Upto.CONVERT, Upto.SYNTH, Upto.REPORT):
         check_tools(context)

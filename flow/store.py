@@ -190,6 +190,12 @@ def _put_in_place(temporary: Path, final: Path) -> None:
         shutil.rmtree(aside, ignore_errors=True)
 
 
+def user_cache() -> Path:
+    """The user's folder for what can be made again."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "flow"
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a file so that it is never seen half written."""
     path.parent.mkdir(parents=True, exist_ok=True)

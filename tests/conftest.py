@@ -10,7 +10,10 @@ CACHE = "FLOW_SYNTH_CACHE"
 
 
 def pytest_configure(config):
-    """A cache for fixtures that last longer than a test."""
+    """A cache for fixtures that last longer than a test, and its share of the cores for each of several processes."""
+    processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1))
+    # OpenMP's threads wait for each other busily: with more of them than cores, alkaid takes several times as long.
+    os.environ.setdefault("OMP_NUM_THREADS", str(max((os.cpu_count() or 1) // processes, 1)))
     config.own_cache = tempfile.mkdtemp(prefix="flow-cache-")
     os.environ[CACHE] = config.own_cache
     os.environ["DASK_CONFIG"] = config.own_cache  # read when Dask is imported: not the user's queues and keys

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from loop.running import ROOT, TINY, environment, flow, one_line, whole_run
+from loop.running import ROOT, TINY, alone, environment, flow, one_line, whole_run
 
 from flow import __version__
 from flow.cli import STEPS
@@ -31,7 +31,7 @@ HEAVY = (
 
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory) -> Path:
-    return whole_run(tmp_path_factory.getbasetemp())
+    return whole_run(tmp_path_factory)
 
 
 def imported_by(*arguments) -> set[str]:
@@ -187,7 +187,8 @@ def test_status_after_a_run(undisturbed):
 
 @pytest.mark.slow
 def test_a_second_run_as_json(undisturbed):
-    done = flow("run", TINY, "--out", undisturbed, "--json")
+    with alone(undisturbed):
+        done = flow("run", TINY, "--out", undisturbed, "--json")
     assert done.returncode == 0 and json.loads(done.stdout)["unchanged"] is True
 
 

@@ -6,11 +6,13 @@ cells and flip-flops of the Verilog that is written from the same trace, through
 
 import hashlib
 import json
+import os
 from concurrent.futures import ProcessPoolExecutor
 from importlib.metadata import version
 from itertools import repeat
 from multiprocessing import get_context
 from pathlib import Path
+from unittest import mock
 
 import networks
 import numpy as np
@@ -25,7 +27,9 @@ TARGET = Target("xcvu9p-flga2104-2L-e", 5.0)  # 200 MHz, as the jet tagger's tas
 SYNTHESIS_S = 1800.0
 MARGIN = 1.6  # four standard deviations of predicted against traced LUTs, about
 TOP = "jets"
-SPAWN = get_context("spawn")  # a fork of a process in which alkaid has solved waits for OpenMP's threads, which it lacks
+SPAWN = get_context(
+    "spawn"
+)  # a fork of a process in which alkaid has solved waits for OpenMP's threads, which it lacks
 
 
 def price(points: list[dict], folder: Path, data: Path, workers: int) -> list[dict]:
@@ -41,7 +45,8 @@ def price(points: list[dict], folder: Path, data: Path, workers: int) -> list[di
     points = [point for point in points if point["accuracy"] > REFERENCE["accuracy"]]
     points = [point for point in points if not any(_beaten(point, other) for other in points)]
     names = [point["network"] for point in points]
-    with ProcessPoolExecutor(workers, SPAWN) as pool:
+    threads = str(max((os.cpu_count() or 1) // workers, 1))  # more of OpenMP's than cores hinder each other
+    with mock.patch.dict(os.environ, OMP_NUM_THREADS=threads), ProcessPoolExecutor(workers, SPAWN) as pool:
         found = list(pool.map(_priced, [folder / name for name in names], repeat(data), repeat(file_digest(data))))
     return [
         {

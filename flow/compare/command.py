@@ -8,12 +8,11 @@ import numpy as np
 from flow.compare.contest import Outcome, Reference, compete
 from flow.compare.page import came_to_be, shortfall, write
 from flow.errors import BadInput
-from flow.loop.batches import storage_place
+from flow.loop.batches import check_storage
 from flow.loop.context import Context
 from flow.loop.prepare import read_data
 from flow.search import STRATEGIES, check_here, check_settings, strategy
 from flow.store import commit, locked, versions, write_json
-from flow.study import check
 from flow.task import count, whole
 
 STEPS = 24  # points of the curves over the budget
@@ -27,7 +26,7 @@ def run(options) -> int:
     task = context.task
     check_settings(task.search.options, f"{context.path}: search.options", metric=task.objective.maximize[0])
     names = _competitors(options.strategies, context)
-    check(storage_place(context))
+    check_storage(context)
     with locked(context.out):
         context, reference, outcomes, budget = compete(options.task, options.out, names, seeds, trials)
         stand_in = bool(read_data(context).result["provenance"].get("stand_in", False))

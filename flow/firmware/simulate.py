@@ -19,10 +19,13 @@ import numpy as np
 
 from flow import process
 from flow.errors import BadInput, ToolFailed
+from flow.firmware import runtime
 from flow.formats import parse
 
 BUILD_TIMEOUT_S = 1800.0
 RUN_TIMEOUT_S = 1800.0
+_FLAGS = ("--no-timing", "-O3", "-CFLAGS", "-std=c++20 -DVL_TIME_CONTEXT")
+_MAKE = ("OPT_FAST=-O0", "OPT_SLOW=-O0", "OPT_GLOBAL=-O0")
 _ERROR = re.compile(r"^%Error|\berror\b:|^make.*\*\*\*", re.IGNORECASE)
 
 _HARNESS = r"""// Feeds rows of packed words to the design, one every so many clocks, and writes its outputs after every
@@ -214,14 +217,14 @@ def verilator() -> tuple[list[str], dict[str, str]]:
 def _compile(folder: Path, top: str, sources: list[str]) -> None:
     """Verilate and compile in `folder`; the log goes to ``verilator.log`` beside it."""
     start, environment = verilator()
+    asked = (folder / "obj", _verilator_version(), [*_FLAGS, *_MAKE], environment)
     command = [
-        *start, "--cc", "--exe", "--build", "-j", "2", "--top-module", top,
-        "--prefix", "Vsim", "-o", "Vsim", "--Mdir", "obj", "-Wno-fatal", "-Wno-lint", "--no-timing",
-        "--output-split", "8000", "-O3", "-CFLAGS", "-std=c++20 -DVL_TIME_CONTEXT",
-        "-MAKEFLAGS", "OPT_FAST=-O0", "-MAKEFLAGS", "OPT_SLOW=-O0", "-MAKEFLAGS", "OPT_GLOBAL=-O0",
-        *sources, "harness.cpp",
+        *start, "--cc", "--exe", "--build", "-j", "2", "--top-module", top, "--prefix", "Vsim", "-o", "Vsim",
+        "--Mdir", "obj", "-Wno-fatal", "-Wno-lint", "--output-split", "8000", *_FLAGS,
+        *(word for one in (*_MAKE, *runtime.lend(*asked)) for word in ("-MAKEFLAGS", one)), *sources, "harness.cpp",
     ]  # fmt: skip
     _call(command, folder, BUILD_TIMEOUT_S, environment, "wb")
+    runtime.keep(*asked)
 
 
 def _call(command: list[str], folder: Path, timeout_s: float, environment: dict, mode: str) -> None:

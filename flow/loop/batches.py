@@ -21,9 +21,9 @@ from flow.metrics import Fidelity, Figure, figure
 from flow.search import propose
 from flow.search.problem import Chosen, Knowledge, Past, Problem, Proposal, key_of
 from flow.sensitivity.knowledge import Sensitivity
-from flow.store import Step, commit, versions
+from flow.store import Step, commit, digest_of, versions
 from flow.study import State as TrialState
-from flow.study import Study, Trial, claim_batch, pasts, storage_of
+from flow.study import Mark, Study, Trial, check, claim_batch, pasts, storage_of
 from flow.study.claims import is_claimed
 from flow.train.designs import figures_of, member_network, member_parameters
 from flow.train.schedule import Importance
@@ -46,7 +46,7 @@ class Batch:
 def search(context: Context, ground: Ground, state: State, number: int, total: int | None = None) -> State:
     """Propose and train the round's trials, batch by batch; `total`: until there are so many (default: as the task says)."""
     study = study_of(context, ground)
-    if not state.trials:  # afterwards a storage that is away stops nothing
+    if not state.trials and not _mark(context).holds():  # afterwards a storage that is away stops nothing
         study.open()
     total = number * context.task.search.trials if total is None else total
     while len(state.trials) < total and not context.time_is_over:
@@ -70,7 +70,23 @@ def record(context: Context, ground: Ground, state: State) -> None:
     """Bring the Optuna study up to date, with what tools have reported."""
     clock = context.task.target.clock_ns
     reported = {item.design.digest: item.reported(clock) for item in state.built if item.report is not None}
-    _tell(context, study_of(context, ground).sync(state.trials, reported))
+    study, mark = study_of(context, ground), _mark(context)
+    told = [[digest, {name: figure.to_json() for name, figure in own.items()}] for digest, own in reported.items()]
+    content = {digest_of([study.name, item]) for item in (*(trial.to_json() for trial in state.trials), *told)}
+    if not mark.holds(content):
+        _tell(context, study.sync(state.trials, reported))
+        if not study.behind:
+            mark.set(content)
+
+
+def check_storage(context: Context) -> None:
+    """Raise BadInput for what is no storage, Storage for one that can't be used."""
+    if not _mark(context).holds():
+        check(storage_place(context))
+
+
+def _mark(context: Context) -> Mark:
+    return Mark(context.out / "claims" / "study.json", storage_place(context))
 
 
 def study_of(context: Context, ground: Ground) -> Study:

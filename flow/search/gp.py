@@ -7,6 +7,7 @@ proposal, longer with more trials, objectives and limits: for trials that are de
 """
 
 from collections.abc import Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from importlib.util import find_spec
 
@@ -29,9 +30,23 @@ def propose(problem: Problem, past: Sequence[Past], n: int, seed: int) -> list[P
     rng = np.random.default_rng(seed)
     found = []
     if len(told(past)) >= FIRST and any(len(options) > 1 for options in problem.parameters.values()):
-        found = ask(_sampler(seed), problem, _lately(past), n, TRIES * n)
+        with _one_thread():
+            found = ask(_sampler(seed), problem, _lately(past), n, TRIES * n)
     known = [*past, *(Past(-1, proposal.chosen, ()) for proposal in found)]
     return found + fresh(problem, known, n - len(found), lambda: next(iter(random_designs(problem, 1, rng)), None))
+
+
+@contextmanager
+def _one_thread():
+    """The matrices are small: more threads are no faster, and several times slower where the cores have other work."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _sampler(seed: int):

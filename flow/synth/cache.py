@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from flow import claim, process
 from flow.claim import Claim, Owner
 from flow.errors import BadInput, Storage, ToolFailed, Trouble
-from flow.store import storage_error
+from flow.store import storage_error, user_cache
 from flow.synth.entry import (
     FULL,
     RECORD,
@@ -62,8 +62,7 @@ def root() -> Path:
         if path.exists() and not path.is_dir():
             raise BadInput(f"{ENVIRONMENT}: {named} is no folder")
         return path
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "flow" / "synth"
+    return user_cache() / "synth"
 
 
 class Cache:

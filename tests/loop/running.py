@@ -7,10 +7,11 @@ import signal
 import subprocess
 import sys
 import time
-from functools import lru_cache
 from pathlib import Path
 
 from tests_support import interruptible
+
+from flow.store import turn
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = "models/tiny"
@@ -57,13 +58,20 @@ def trained(out: Path) -> list[str]:
     return [name for name in steps(out) if name.split("-")[0] in ("float", "baselines", "trials", "final")]
 
 
-@lru_cache(maxsize=1)
-def whole_run(base: Path) -> Path:
-    """The folder of one undisturbed run of models/tiny, shared by all tests of a session."""
-    out = base / "undisturbed" / "tiny"
-    done = flow("run", TINY, "--out", out)
-    assert done.returncode == 0, done.stderr[-3000:]
+def whole_run(tmp_path_factory) -> Path:
+    """The folder of one undisturbed run of models/tiny, shared by all tests of a session and by its processes."""
+    base = tmp_path_factory.getbasetemp()
+    out = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "undisturbed" / "tiny"
+    with alone(out):
+        if not (out / "result.json").exists():
+            done = flow("run", TINY, "--out", out)
+            assert done.returncode == 0, done.stderr[-3000:]
     return out
+
+
+def alone(run: Path):
+    """No other test runs anything in the folder of a shared run meanwhile."""
+    return turn(run.parent, "alone")
 
 
 def copy_without(run: Path, out: Path, *forgotten: str, projects: bool = True) -> Path:

@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from loop.running import TINY, Watched, copy_without, figures, flow, one_line, steps, tools_in
+from loop.running import TINY, Watched, alone, copy_without, figures, flow, one_line, steps, tools_in
 
 from flow.store import locked
 
@@ -90,7 +90,8 @@ def test_nothing_changed(undisturbed):
     """A second run says so, imports nothing heavy and writes nothing."""
     watched = ("result.json", "index.html", "summary.md", "study.db")
     before = {name: os.stat(undisturbed / name).st_mtime_ns for name in watched}
-    done = flow("run", TINY, "--out", undisturbed, flags=("-X", "importtime"))
+    with alone(undisturbed):
+        done = flow("run", TINY, "--out", undisturbed, flags=("-X", "importtime"))
     assert done.returncode == 0 and "nothing has changed" in done.stdout
     assert heavy_imports(done) == []
     assert {name: os.stat(undisturbed / name).st_mtime_ns for name in watched} == before
@@ -99,7 +100,8 @@ def test_nothing_changed(undisturbed):
 def test_each_step_of_a_finished_run_has_nothing_to_do(undisturbed):
     before = steps(undisturbed), figures(undisturbed)
     for step in ("data", "train", "search", "convert", "synth", "report"):
-        done = flow(step, TINY, "--out", undisturbed)
+        with alone(undisturbed):
+            done = flow(step, TINY, "--out", undisturbed)
         assert done.returncode == 0, done.stderr
         assert done.stderr == "", f"{step} worked again"
     assert (steps(undisturbed), figures(undisturbed)) == before
