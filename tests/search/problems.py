@@ -210,10 +210,42 @@ def trained(problem: Problem, past: Sequence[Past], proposals: Sequence[Proposal
 
 def front_volume(past: Sequence[Past]) -> float:
     """Hypervolume of (metric, octaves of LUTs): above 0.3, below 2000 LUTs."""
+    return volume_of(np.array([p.values for p in past if p.values]))
+
+
+def volume_of(rows: np.ndarray) -> float:
+    """The same of metric and LUTs (n, 2)."""
     from flow.search.pareto import hypervolume
 
-    points = np.array([[p.values[0], -np.log2(max(p.values[1], 1.0))] for p in past if p.values])
+    points = np.stack([rows[:, 0], -np.log2(np.maximum(rows[:, 1], 1.0))], 1)
     return hypervolume(points, np.array([0.3, -np.log2(2000.0)]))
+
+
+def known_front() -> np.ndarray:
+    """Metric after endless training and LUTs (n, 2) of the designs that no other beats: exact, layer by layer, by what
+    the next layer reads."""
+    step = np.array([4.0**-b for b in (2, 3, 4, 5, 6)])
+    width = np.array([2.0, 3.0, 4.0, 5.0, 6.0])
+    kept = np.array([float(keep) for keep in KEEPS])
+    fronts = [np.array([[2.0 * damage, 0.0]]) for damage in step]
+    for layer in LAYERS:
+        damage = FRAGILE[layer] * (step[:, None] + 0.05 * (1.0 - kept) ** 3)
+        grown = []
+        for front, read in zip(fronts, width):
+            lut = SIZE[layer] * width[:, None] * kept * read / 10.0
+            own = np.stack([damage.ravel(), lut.ravel()], 1)
+            grown.append((front[:, None] + own[None]).reshape(-1, 2))
+        every = _least(np.concatenate(grown))
+        fronts = [every] if layer == LAYERS[-1] else [every + [FRAGILE[layer] * value, 0.0] for value in step]
+    damage, lut = fronts[0].T
+    return np.stack([0.75 - 0.9 * np.sqrt(damage), lut], 1)
+
+
+def _least(rows: np.ndarray) -> np.ndarray:
+    """The rows that are least in both columns."""
+    rows = rows[np.lexsort((rows[:, 1], rows[:, 0]))]
+    before = np.minimum.accumulate(np.concatenate([[np.inf], rows[:-1, 1]]))
+    return rows[rows[:, 1] < before]
 
 
 def best_inside(past: Sequence[Past]) -> float:

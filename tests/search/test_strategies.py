@@ -4,7 +4,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from search.problems import PROBLEM, WIDTHS, best_inside, front_volume, small, trained, with_widths
+from search.problems import (
+    PROBLEM,
+    WIDTHS,
+    best_inside,
+    front_volume,
+    known_front,
+    metric,
+    small,
+    trained,
+    with_widths,
+)
 
 from flow.errors import BadInput
 from flow.search import STRATEGIES, autoqkeras, strategy
@@ -128,6 +138,13 @@ def test_learns_more_than_random(name):
         return float(np.mean([AIMS[name](search(who, seed)) for seed in range(5)]))
 
     assert mean(name) > mean("random")
+
+
+def test_no_design_beats_the_known_front():
+    designs = random_designs(PROBLEM, 2000, np.random.default_rng(0))
+    front = known_front()
+    for chosen, lut in zip(designs, PROBLEM.prices(designs)["lut"]):
+        assert metric(chosen) <= front[front[:, 1] <= lut + 1e-9, 0].max() + 1e-12
 
 
 def test_unknown_strategy_lists_the_known():
