@@ -52,14 +52,23 @@ def main() -> None:
 def _priced(options, runs: list[Run], work: Path) -> tuple[dict, dict]:
     """Every run's points with their prices (none where no network is worth one), and of each method's first seed the
     front with Yosys' figures."""
-    rows, fronts = {}, {}
+    rows = {}
     for run in runs:
         _say(f"pricing {run.method}, seed {run.seed}: {len(run.points)} points")
         rows[run.method, run.seed] = price(list(run.points), run.folder, work / "held.npz", options.workers)
     most = SYNTHESISED["quick" if options.quick else "full"]
-    for run in (run for run in runs if run.seed == options.first_seed):  # synthesis takes longest
-        _say(f"synthesising the front of {run.method}, seed {run.seed}")
-        fronts[run.method] = synthesise(_spread_front(rows[run.method, run.seed], most), run.folder, work / "rtl")
+    chosen = [
+        (run.method, row, run.folder)
+        for run in runs
+        if run.seed == options.first_seed  # synthesis takes longest
+        for row in _spread_front(rows[run.method, run.seed], most)
+    ]
+    chosen.sort(key=lambda item: -item[1]["lut"])  # the largest first: at the end no core waits for one
+    _say(f"synthesising the fronts with seed {options.first_seed}: {len(chosen)} points")
+    done = synthesise([(row, folder) for _, row, folder in chosen], work / "rtl")
+    fronts = {run.method: [] for run in runs if run.seed == options.first_seed}
+    for (method, *_), row in zip(chosen, done, strict=True):
+        fronts[method].insert(0, row)  # from the cheapest on
     return rows, fronts
 
 

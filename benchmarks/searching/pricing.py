@@ -103,9 +103,9 @@ def _measured(path: Path, data: Path) -> dict | None:
     }
 
 
-def synthesise(rows: list[dict], folder: Path, work: Path) -> list[dict]:
-    """The rows with Yosys' figures in place of the traced ones, which stay as `traced_lut`; `failed` says why one has
-    none."""
+def synthesise(rows: list[tuple[dict, Path]], work: Path) -> list[dict]:
+    """The rows, each with the folder of its network, with Yosys' figures in place of the traced ones, which stay as
+    `traced_lut`; `failed` says why one has none."""
     from flow.firmware import rtl
     from flow.synth import cache
     from flow.synth.job import Job
@@ -115,7 +115,7 @@ def synthesise(rows: list[dict], folder: Path, work: Path) -> list[dict]:
     from flow.synth.tools.tool import Limits
 
     jobs = []
-    for row in rows:
+    for row, folder in rows:
         path = folder / row["network"]
         project = work / hashlib.sha256(path.read_bytes()).hexdigest()[:12]
         if not (project / "rtl.json").exists():
@@ -124,7 +124,7 @@ def synthesise(rows: list[dict], folder: Path, work: Path) -> list[dict]:
         tool = TOOLS["yosys"]
         jobs.append(Job(project.resolve(), tool.name, tool.usual, Limits(SYNTHESIS_S), cache.root()))
     found = []
-    for row, outcome in zip(rows, run(jobs, JobSettings()) if jobs else [], strict=True):
+    for (row, _), outcome in zip(rows, run(jobs, JobSettings()) if jobs else [], strict=True):
         if outcome.report is None:
             found.append(row | {"failed": str(outcome.message)})
         else:
