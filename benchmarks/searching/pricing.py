@@ -12,7 +12,6 @@ from importlib.metadata import version
 from itertools import repeat
 from multiprocessing import get_context
 from pathlib import Path
-from unittest import mock
 
 import networks
 import numpy as np
@@ -45,8 +44,9 @@ def price(points: list[dict], folder: Path, data: Path, workers: int) -> list[di
     points = [point for point in points if point["accuracy"] > REFERENCE["accuracy"]]
     points = [point for point in points if not any(_beaten(point, other) for other in points)]
     names = [point["network"] for point in points]
-    threads = str(max((os.cpu_count() or 1) // workers, 1))  # more of OpenMP's than cores hinder each other
-    with mock.patch.dict(os.environ, OMP_NUM_THREADS=threads), ProcessPoolExecutor(workers, SPAWN) as pool:
+    # OpenMP's threads hinder each other where there are more of them than cores; the pool's processes read this.
+    os.environ["OMP_NUM_THREADS"] = str(max((os.cpu_count() or 1) // workers, 1))
+    with ProcessPoolExecutor(workers, SPAWN) as pool:
         found = list(pool.map(_priced, [folder / name for name in names], repeat(data), repeat(file_digest(data))))
     return [
         {
