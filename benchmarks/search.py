@@ -38,6 +38,8 @@ def main() -> None:
     jets.save(events, work / "peers.npz")
     jets.save_held(events, work / "held.npz")
     runs, failed = _run_all(options, plan, events, work)
+    # For the tracers: OpenMP's threads hinder each other where there are more of them than cores.
+    os.environ["OMP_NUM_THREADS"] = str(max((os.cpu_count() or 1) // options.workers, 1))
     found = summary(*_priced(options, runs, work))
     found |= {
         "quick": options.quick, "plan": vars(plan), "seeds": options.seeds, "jets": events.counts, "cores": os.cpu_count(),

@@ -6,7 +6,6 @@ cells and flip-flops of the Verilog that is written from the same trace, through
 
 import hashlib
 import json
-import os
 from concurrent.futures import ProcessPoolExecutor
 from importlib.metadata import version
 from itertools import repeat
@@ -44,8 +43,6 @@ def price(points: list[dict], folder: Path, data: Path, workers: int) -> list[di
     points = [point for point in points if point["accuracy"] > REFERENCE["accuracy"]]
     points = [point for point in points if not any(_beaten(point, other) for other in points)]
     names = [point["network"] for point in points]
-    # OpenMP's threads hinder each other where there are more of them than cores; the pool's processes read this.
-    os.environ["OMP_NUM_THREADS"] = str(max((os.cpu_count() or 1) // workers, 1))
     with ProcessPoolExecutor(workers, SPAWN) as pool:
         found = list(pool.map(_priced, [folder / name for name in names], repeat(data), repeat(file_digest(data))))
     return [
