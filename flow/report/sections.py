@@ -8,9 +8,9 @@ from flow.report.blocks import Block, Code, Picture, Pictures, Section, Table, T
 from flow.report.values import ABSENT, STAND_IN, at, compact, label, number, percent, show, value, word
 
 _READING = (
-    "Behind each figure stands how it came to be: model (closed form, from the design alone), traced (from the real"
-    " weights), csynth (C synthesis), synth (logic synthesis, before layout), route (place and route), measured (on"
-    " events). A figure after ± is one standard deviation."
+    "Behind each figure stands how it came to be: model (closed form, from the design alone), weights (the same, with what"
+    " its trained weights say), traced (from the real weights), csynth (C synthesis), synth (logic synthesis, before"
+    " layout), route (place and route), measured (on events). A figure after ± is one standard deviation."
 )
 _UNROLLED = (
     "Figures of fidelity model are those of the unrolled network in as few cycles as the clock allows; the reports are of"

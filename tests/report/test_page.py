@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from report.example import example
 
+from flow.metrics import Fidelity
 from flow.report import figures, tables
 from flow.report.page import write
 from flow.report.values import STAND_IN, number, show
@@ -149,6 +150,11 @@ def test_every_figure_shows_its_fidelity(result):
     for row in tables.budget(result).rows:
         assert row[2].tag == "synth, pre-layout" and row[4].text == "rtl, yosys 0.57, synth, pre-layout"
     assert "timing closure not shown" in tables.budget(result).rows[3][4].tag
+
+
+def test_every_fidelity_is_explained(result, tmp_path):
+    html, _ = made(result, tmp_path)
+    assert all(f"{fidelity.value} (" in html for fidelity in Fidelity)
 
 
 def test_a_shared_fidelity_moves_to_the_header_and_a_mixed_one_stays(result, tmp_path):
