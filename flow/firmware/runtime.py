@@ -19,12 +19,12 @@ _ASKED = ("CXX", "CXXFLAGS", "CPPFLAGS", "CPATH", "CPLUS_INCLUDE_PATH")  # what 
 
 def lend(folder: Path, version: str, flags: Sequence[str], environment: Mapping[str, str]) -> list[str]:
     """Lay the kept objects, if there are any, into the folder in which make works; the options that make it use them."""
-    kept = _kept(version, flags, environment)
+    folder.mkdir(parents=True, exist_ok=True)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        kept = _kept(version, flags, environment)
         for name in OBJECTS:
             shutil.copyfile(kept / name, folder / name)
-    except OSError:  # nothing is kept yet: make compiles what is missing
+    except (OSError, RuntimeError):  # nothing is kept yet, or the user has no home: make compiles what is missing
         for name in OBJECTS:
             (folder / name).unlink(missing_ok=True)
         return []
@@ -33,10 +33,10 @@ def lend(folder: Path, version: str, flags: Sequence[str], environment: Mapping[
 
 def keep(folder: Path, version: str, flags: Sequence[str], environment: Mapping[str, str]) -> None:
     """Keep what make has compiled in a folder; where the cache can't be written, it is compiled again next time."""
-    kept = _kept(version, flags, environment)
-    if all((kept / name).exists() for name in OBJECTS):
-        return
-    with suppress(OSError):
+    with suppress(OSError, RuntimeError):
+        kept = _kept(version, flags, environment)
+        if all((kept / name).exists() for name in OBJECTS):
+            return
         kept.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=kept) as making:
             for name in OBJECTS:

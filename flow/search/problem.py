@@ -58,7 +58,7 @@ class Past:
     @property
     def inside(self) -> bool:
         """Whether no limit of the budget is exceeded."""
-        return self.over <= 0.0
+        return all(value <= 0.0 for value in self.excess.values())
 
     @property
     def over(self) -> float:
