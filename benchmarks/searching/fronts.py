@@ -26,6 +26,11 @@ def front(rows: Sequence[dict]) -> list[dict]:
     return kept
 
 
+def ever_on_front(rows: Sequence[dict]) -> list[dict]:
+    """The rows that were on the front of those so far when they came: no other row is ever on one."""
+    return [row for row in rows if any(other is row for other in front(until(rows, row["seconds"])))]
+
+
 def volume(rows: Sequence[dict]) -> float:
     """Hypervolume of the rows' front: test accuracy above the reference times octaves of LUTs below it."""
     points = [[row["test"], -math.log2(row["lut"])] for row in front(rows)]
@@ -60,9 +65,15 @@ def at(curve: Sequence[tuple[float, float]], moment: float) -> float:
     return [0.0, *(height for when, height in curve if when <= moment)][-1]
 
 
+def cheapest(rows: Sequence[dict], accuracy: float) -> dict | None:
+    """The cheapest point of the rows' front whose test accuracy is not lower; None without one."""
+    return min((row for row in front(rows) if row["test"] >= accuracy), key=lambda row: row["lut"], default=None)
+
+
 def least_lut(rows: Sequence[dict], accuracy: float) -> float | None:
-    """The LUTs of the cheapest point of the rows' front whose test accuracy is not lower; None without one."""
-    return min((row["lut"] for row in front(rows) if row["test"] >= accuracy), default=None)
+    """The LUTs of that point."""
+    found = cheapest(rows, accuracy)
+    return None if found is None else found["lut"]
 
 
 def until(rows: Sequence[dict], moment: float) -> list[dict]:

@@ -5,11 +5,10 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import yaml
-from environment import python_of
 from events import GRID, TASK, Events, write_parquet
 
 from flow.store import digest_of, file_digest, versions
@@ -19,6 +18,7 @@ PEERS = {"AutoQKeras": "autoqkeras", "HGQ2": "hgq2"}  # name -> environment and 
 BATCH = 1024
 OURS = 512  # of the strategies: sparse networks want more steps
 INPUTS = [f"truncated_bits({bits},{integer})" for bits, integer in ((5, 2), (6, 2), (6, 3), (7, 2), (7, 3), (8, 3))]
+LONG = "-long"  # behind a strategy's name: it trains about as long as HGQ2 does
 LUT_BUDGET = 40_000  # loose: strategies that allocate under a budget need one
 
 
@@ -35,10 +35,19 @@ class Plan:
     autoqkeras_epochs: int
     hgq2_epochs: int
     hgq2_points: int
+    long_trials: int = 400
+    long_final_epochs: int = 300
+    long_finals: int = 24
+
+    def of(self, name: str) -> "Plan":
+        """The plan for a strategy by its name in the benchmark."""
+        if not name.endswith(LONG):
+            return self
+        return replace(self, trials=self.long_trials, final_epochs=self.long_final_epochs, finals=self.long_finals)
 
 
-FULL = Plan(256, 12, 60, 24, 100, 15, 1500, 24)
-QUICK = Plan(128, 12, 60, 24, 100, 15, 120, 12)
+FULL = Plan(100, 12, 60, 16, 100, 15, 1500, 24)
+QUICK = Plan(100, 12, 60, 16, 100, 15, 120, 12)
 
 
 @dataclass(frozen=True)
@@ -81,19 +90,20 @@ def write_task(folder: Path, events: Events, plan: Plan, strategy: str, seed: in
 
 
 def run_strategy(name: str, seed: int, plan: Plan, events: Events, work: Path) -> Run:
-    """A strategy of the program. Raises RuntimeError with its last line where it fails."""
-    folder = strategy_folder(work, name, seed, plan)
+    """A strategy of the program, or its long run. Raises RuntimeError with its last line where it fails."""
+    strategy, plan = name.removesuffix(LONG), plan.of(name)
+    folder = strategy_folder(work, strategy, seed, plan)
     if not (folder / "out" / "kept" / "points.json").exists():
         shutil.rmtree(folder, ignore_errors=True)  # half of a run tells no times
-        write_task(folder / "jets", events, plan, name, seed)
+        write_task(folder / "jets", events, plan, strategy, seed)
         command = [sys.executable, str(HERE / "ours.py"), str(folder / "jets"), str(folder / "out"), str(seed)]
         _run(name, [*command, str(plan.finals)], folder)
         return _read(name, seed, folder / "out" / "kept", read_back=False)
     return _read(name, seed, folder / "out" / "kept", read_back=True)
 
 
-def run_peer(name: str, seed: int, plan: Plan, work: Path, environments: Path) -> Run:
-    """AutoQKeras or HGQ2, in its environment below `environments`. Raises as `python_of` and `run_strategy` do."""
+def run_peer(name: str, seed: int, plan: Plan, work: Path, python: Path) -> Run:
+    """AutoQKeras or HGQ2, by the interpreter of its environment. Raises as `run_strategy` does."""
     count, epochs = {
         "AutoQKeras": (plan.autoqkeras_trials, plan.autoqkeras_epochs),
         "HGQ2": (plan.hgq2_points, plan.hgq2_epochs),
@@ -105,7 +115,7 @@ def run_peer(name: str, seed: int, plan: Plan, work: Path, environments: Path) -
         return _read(name, seed, folder, read_back=True)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    command = [str(python_of(PEERS[name], environments)), str(script), "--data", str(work / "peers.npz")]
+    command = [str(python), str(script), "--data", str(work / "peers.npz")]
     command += ["--network", "dense", "--designs", str(count), "--epochs", str(epochs)]
     command += ["--batch", str(BATCH), "--seed", str(seed)]
     _run(name, [*command, "--out", str(folder / "unused.json"), "--keep", str(folder)], folder)

@@ -49,8 +49,9 @@ def _volumes(method: str, rows: Rows, curves: Mapping) -> dict:
     """Mean and deviation (of a seed, n - 1) of the final hypervolume, and the mean over time. `seconds`: to the last
     point, mean of the seeds that have one (None without any)."""
     own = [curves[key] for key in rows if key[0] == method]
-    finals = {seed: volume(found) for (name, seed), found in rows.items() if name == method}
-    ends = _ends(found for (name, _), found in rows.items() if name == method)
+    by_seed = _by_seed(method, rows)
+    finals = {seed: volume(found) for seed, found in by_seed.items()}
+    ends = _ends(by_seed)
     moments = sorted({moment for curve in own for moment, _ in curve})
     if len(moments) > MOMENTS:
         moments = [moments[i] for i in np.unique(np.linspace(0, len(moments) - 1, MOMENTS).astype(int))]
@@ -60,7 +61,7 @@ def _volumes(method: str, rows: Rows, curves: Mapping) -> dict:
         "deviation": float(np.std([*finals.values()], ddof=1)) if len(finals) > 1 else None,
         "by_seed": finals,
         "against_time": means,
-        "seconds": float(np.mean(ends)) if ends else None,
+        "seconds": _mean(ends.values()) if ends else None,
         "points": sum(len(found) for key, found in rows.items() if key[0] == method),
     }
 
@@ -78,30 +79,37 @@ def _predicted(method: str, rows: Rows) -> dict | None:
     }  # fmt: skip
 
 
-def _ends(seeds: Iterable[list[dict]]) -> list[float]:
+def _by_seed(method: str, rows: Rows) -> dict[int, list[dict]]:
+    return {seed: own for (name, seed), own in rows.items() if name == method}
+
+
+def _ends(by_seed: Mapping[int, list[dict]]) -> dict[int, float]:
     """When the last point of each seed was there; nothing of those without one."""
-    return [max(row["seconds"] for row in own) for own in seeds if own]
+    return {seed: max(row["seconds"] for row in own) for seed, own in by_seed.items() if own}
+
+
+def _mean(values: Iterable[float]) -> float:
+    return float(np.mean([*values]))
 
 
 def _to_autoqkeras(methods: list[str], rows: Rows, curves: Mapping) -> dict | None:
     """When each method reached AutoQKeras' final hypervolume (mean of its seeds): seconds by seed, None for never; and
-    the share of AutoQKeras' whole time (mean of its seeds)."""
-    theirs = [found for (method, _), found in rows.items() if method == "AutoQKeras"]
-    if not any(theirs):
+    the share of AutoQKeras' whole time with the same seed (mean of the shares)."""
+    theirs = _by_seed("AutoQKeras", rows)
+    if not any(theirs.values()):
         return None
-    final = float(np.mean([volume(found) for found in theirs]))
-    whole = float(np.mean(_ends(theirs)))
+    final = _mean(map(volume, theirs.values()))
+    ends = _ends(theirs)
+    whole = _mean(ends.values())
     by_method = {}
     for method in methods:
         own = {seed: seconds_to(curves[name, seed], final) for name, seed in rows if name == method}
-        reached = [value for value in own.values() if value is not None]
-        mean = float(np.mean(reached)) if len(reached) == len(own) else None
-        by_method[method] = {
-            "by_seed": own,
-            "mean": mean,
-            "share": None if mean is None else mean / whole,
-            "reached": mean is not None and mean <= TIME_RATIO * whole,
-        }
+        mean = share = None
+        if None not in own.values():
+            mean = _mean(own.values())
+            share = _mean(seconds / ends.get(seed, whole) for seed, seconds in own.items())
+        reached = share is not None and share <= TIME_RATIO
+        by_method[method] = {"by_seed": own, "mean": mean, "share": share, "reached": reached}
     return {
         "hypervolume": final, "autoqkeras_seconds": whole, "to_reach": TIME_RATIO, "methods": by_method,
     }  # fmt: skip
@@ -136,23 +144,22 @@ def _to_hgq2(methods: list[str], rows: Rows, synthesised: Mapping) -> list[dict]
     """LUTs over HGQ2's, at equal accuracy and at equal times: the end of the method and that of HGQ2 (traced, mean of the
     seeds that have both); and at the end with Yosys' LUTs of the first seed."""
     found = []
-    theirs = {seed: own for (name, seed), own in rows.items() if name == "HGQ2"}
+    theirs = _by_seed("HGQ2", rows)
     for method in methods if any(theirs.values()) else ():
         if method in ("HGQ2", "AutoQKeras"):
             continue
-        mine = {seed: own for (name, seed), own in rows.items() if name == method}
-        ends = {"the method's end": _ends(mine.values()), "HGQ2's end": _ends(theirs.values())}
-        for when in (when for when, seconds in ends.items() if seconds):
-            moment = float(np.mean(ends[when]))
-            for accuracy in ACCURACIES:
+        mine = _by_seed(method, rows)
+        for when, ends in {"the method's end": _ends(mine), "HGQ2's end": _ends(theirs)}.items():
+            moment = _mean(ends.values()) if ends else None
+            for accuracy in ACCURACIES if ends else ():
                 pairs = [
-                    (least_lut(until(mine[seed], moment), accuracy), least_lut(until(theirs[seed], moment), accuracy))
-                    for seed in mine.keys() & theirs.keys()
+                    [least_lut(until(own[seed], ends.get(seed, moment)), accuracy) for own in (mine, theirs)]
+                    for seed in sorted(mine.keys() & theirs.keys())
                 ]
                 found.append(_ratio(method, when, moment, accuracy, pairs, "traced"))
         told = [[row for row in synthesised.get(name, []) if "failed" not in row] for name in (method, "HGQ2")]
         for accuracy in ACCURACIES if all(told) else ():
-            pairs = [(least_lut(told[0], accuracy), least_lut(told[1], accuracy))]
+            pairs = [[least_lut(own, accuracy) for own in told]]
             found.append(_ratio(method, "both ends", None, accuracy, pairs, "synth"))
     return found
 

@@ -1,5 +1,7 @@
-"""The search benchmark's own arithmetic: fronts over time, seeds without a point, and what is read back."""
+"""The search benchmark's own arithmetic: fronts over time, seeds without a point, goes beside each other, and what is
+read back."""
 
+import importlib
 import json
 import math
 
@@ -53,8 +55,15 @@ class TestFronts:
 
     def test_the_cheapest_that_is_as_accurate(self, fronts):
         rows = [row(1, 0.70, 256), row(2, 0.72, 512), row(3, 0.74, 1024)]
+        assert fronts.cheapest(rows, 0.71) == rows[1] and fronts.cheapest(rows, 0.75) is None
         assert fronts.least_lut(rows, 0.71) == 512 and fronts.least_lut(rows, 0.75) is None
         assert fronts.until(rows, 2) == rows[:2]
+
+
+    def test_who_was_ever_on_a_front(self, fronts):
+        rows = [row(1, 0.70, 512), row(3, 0.70, 256), row(2, 0.69, 600), row(4, 0.72, 300)]
+        assert fronts.ever_on_front(rows) == [rows[0], rows[1], rows[3]]
+        assert fronts.over_time(fronts.ever_on_front(rows)) == fronts.over_time(rows)
 
 
 GOOD = [row(10, 0.70, 256), row(30, 0.73, 1024)]
@@ -102,8 +111,61 @@ class TestSeedsWithoutAPoint:
         low = {"seconds": 1.0, "accuracy": 0.3, "network": "0000.npz"}
         runs = [methods.Run("random", seed, tmp_path, points, {}, False) for seed, points in ((1, (low,)), (2, ()))]
         options = type("Options", (), {"workers": 1, "quick": True, "first_seed": 1})
-        rows, found = search._priced(options, runs, tmp_path)
-        assert rows == {("random", 1): [], ("random", 2): []} and found == {"random": []}
+        rows = search._priced(options, runs, tmp_path)
+        assert rows == {("random", 1): [], ("random", 2): []}
+        assert search._synthesised(options, ["random"], runs, rows, tmp_path) == {"random": []}
+
+
+class TestGoes:
+    """A result with other seeds is put beside this go's."""
+
+    def same(self, **changed):
+        return {"quick": False, "plan": {"trials": 100}, "jets": {"train": 1}, "reference_point": {"lut": 4}} | changed
+
+    def go(self, benchmark_module, seed: int, points: list[dict]):
+        goes = benchmark_module("goes")
+        rows = {(method, seed): points for method in ("random", "AutoQKeras", "HGQ2")}
+        return goes.Goes(rows, {"random": points[:1]}, [{"seeds": [seed]}])
+
+    def kept(self, benchmark_module, path, goes):
+        told = benchmark_module("report").summary(goes.rows, goes.synthesised) | self.same() | goes.to_json()
+        path.write_text(json.dumps(told))
+        return path
+
+    def test_it_says_the_same_as_one_go(self, benchmark_module, report, tmp_path):
+        goes = benchmark_module("goes")
+        late = [point | {"seconds": 3 * point["seconds"]} for point in GOOD]
+        first, second = self.go(benchmark_module, 1, [*GOOD, row(40, 0.6, 2000)]), self.go(benchmark_module, 2, late)
+        read = goes.read(self.kept(benchmark_module, tmp_path / "first.json", first), self.same())
+        both = goes.joined(read, second)
+        whole = goes.Goes(first.rows | second.rows, first.synthesised, [{"seeds": [1]}, {"seeds": [2]}])
+        assert both.told == whole.told and both.synthesised == whole.synthesised
+        mine, theirs = (report.summary(found.rows, found.synthesised) for found in (both, whole))
+        for found in (mine, theirs):
+            for told in found["hypervolume"].values():
+                del told["points"], told["seconds"]  # of all points; only those that were on a front are kept
+        assert mine["hypervolume"] == theirs["hypervolume"] and mine["fronts"] == theirs["fronts"]
+
+    def test_shares_are_those_of_the_seeds(self, benchmark_module, report):
+        """A go that takes three times as long changes no share."""
+        rows = {("random", 1): GOOD, ("AutoQKeras", 1): [point | {"seconds": 10 * point["seconds"]} for point in GOOD]}
+        rows |= {(name, 2): [p | {"seconds": 3 * p["seconds"]} for p in own] for (name, _), own in rows.items()}
+        told = report.summary(rows, {})["marks"]["time_to_autoqkeras_final"]["methods"]["random"]
+        assert told["share"] == pytest.approx(0.1) and told["reached"] and told["by_seed"] == {1: 30, 2: 90}
+
+    def test_what_is_not_comparable(self, benchmark_module, tmp_path):
+        goes, errors = benchmark_module("goes"), importlib.import_module("flow.errors")
+        path = self.kept(benchmark_module, tmp_path / "first.json", self.go(benchmark_module, 1, GOOD))
+        with pytest.raises(errors.BadInput, match="its plan is .*100.*, here .*64.*: not comparable"):
+            goes.read(path, self.same(plan={"trials": 64}))
+        with pytest.raises(errors.BadInput, match="(AutoQKeras|HGQ2|random), seed 1: is there twice"):
+            goes.joined(goes.read(path, self.same()), self.go(benchmark_module, 1, GOOD))
+        for text in ("", "[]", "{}", '{"points": 3}'):
+            path.write_text(text)
+            with pytest.raises(errors.BadInput, match="first.json: not a result of this benchmark"):
+                goes.read(path, self.same())
+        with pytest.raises(errors.BadInput, match="nowhere.json: not a result"):
+            goes.read(tmp_path / "nowhere.json", self.same())
 
 
 class TestWhatIsReadBack:
@@ -131,6 +193,14 @@ class TestWhatIsReadBack:
         assert before == methods.strategy_folder(tmp_path, "random", 1, methods.QUICK)
         monkeypatch.setattr(methods, "LUT_BUDGET", 500)
         assert methods.strategy_folder(tmp_path, "random", 1, methods.QUICK) != before
+
+    def test_a_long_run_has_a_plan_and_a_folder_of_its_own(self, benchmark_module, tmp_path):
+        methods = benchmark_module("methods")
+        plan = methods.FULL.of(f"evolve{methods.LONG}")
+        assert plan.trials > methods.FULL.trials and plan.final_epochs > methods.FULL.final_epochs
+        assert methods.FULL.of("evolve") == methods.FULL
+        folders = {methods.strategy_folder(tmp_path, "evolve", 1, each) for each in (plan, methods.FULL)}
+        assert len(folders) == 2
 
     def test_a_network_is_priced_anew_for_other_events(self, benchmark_module, tmp_path):
         """One layer that picks the class by the sign of the first value."""
