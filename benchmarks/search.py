@@ -51,6 +51,7 @@ def main() -> None:
     except BadInput as error:
         sys.exit(str(error))
     told = summary(found.rows, found.synthesised) | same | found.to_json()
+    told["versions"] = found.told[-1]["versions"] if found.told else {}
     show(told)
     if options.json:
         write_json(options.json, told)
