@@ -68,7 +68,9 @@ def _measured(work: Callable[[], object], designs: int) -> dict[str, float]:
     before, start = psutil.cpu_times(), time.monotonic()
     work()
     seconds, after = time.monotonic() - start, psutil.cpu_times()
-    spent = {name: getattr(after, name) - getattr(before, name) for name in after._fields if not name.startswith("guest")}
+    spent = {
+        name: getattr(after, name) - getattr(before, name) for name in after._fields if not name.startswith("guest")
+    }
     idle = spent["idle"] + spent.get("iowait", 0.0)
     return {"designs": designs, "seconds": seconds, "busy": 1.0 - idle / max(sum(spent.values()), 1e-9)}
 
@@ -92,8 +94,6 @@ def _project(folder: Path, seed: int) -> Path:
     folder.mkdir()
     rtl.write(rtl.trace(model, WORD, target), folder, "network", target)
     return folder
-
-
 
 
 if __name__ == "__main__":

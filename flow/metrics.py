@@ -78,7 +78,9 @@ _DECLARED = (
     Metric("mean_auc", "", Direction.MAXIMIZE, "Mean of the one-against-rest areas."),
     Metric("signal_efficiency", "", Direction.MAXIMIZE, "Signal efficiency at the task's background efficiency."),
     Metric("background_efficiency", "", Direction.MINIMIZE, "Background efficiency at the threshold in use."),
-    Metric("forgiving_score", "", Direction.MAXIMIZE, "AutoQKeras' score: the metric times 1 + what its price forgives."),
+    Metric(
+        "forgiving_score", "", Direction.MAXIMIZE, "AutoQKeras' score: the metric times 1 + what its price forgives."
+    ),
     Metric("bits", "bit", Direction.MINIMIZE, "Bits of all kernels, biases and activations."),
     Metric("ebops", "", Direction.MINIMIZE, "Sum over the kept multiplications of weight bits times data bits."),
     Metric("macs", "", Direction.MINIMIZE, "Multiplications of the kept weights in one inference."),

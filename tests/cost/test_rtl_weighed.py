@@ -59,7 +59,9 @@ def test_weights_as_expected_cost_what_was_expected(keep):
     for step in range(8):
         weights = {name: (2 ** (step / 8) * kernel, bias) for name, (kernel, bias) in sparse(keep, step).items()}
         parts = dict(design(keep).layers)
-        suited = {name: replace(parts[name], kernel=best_integer(weights[name][0], 4, "quantized_bits")) for name in parts}
+        suited = {
+            name: replace(parts[name], kernel=best_integer(weights[name][0], 4, "quantized_bits")) for name in parts
+        }
         own = Design(Fixed(8, 2), tuple(suited.items()))
         ratios.append(lut(own, weigh(TOPOLOGY, own, weights)) / lut(own))
     assert np.mean(ratios) == pytest.approx(1.0, abs=0.1)
