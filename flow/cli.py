@@ -65,8 +65,8 @@ def _searching(options) -> dict:
     """What the command line says of the search, before the task does."""
     if not hasattr(options, "strategy"):
         return {}
+    from flow.quantities import count, positive, whole
     from flow.search import strategy
-    from flow.task import count, positive, whole
 
     found = {
         "strategy": options.strategy,

@@ -5,8 +5,6 @@ the file is said in one line before work starts.
 """
 
 import difflib
-import math
-import re
 import types
 import typing
 from pathlib import Path
@@ -28,93 +26,12 @@ from flow.errors import BadInput
 from flow.firmware import settings
 from flow.firmware.settings import Backend, IoType, Language, Output, Strategy
 from flow.formats import Fixed, parse
+from flow.quantities import counted_in, number_in
 
-# How many of the base unit (ns, MHz, cycles) one of each allowed unit is.
-_UNITS = {
-    "ns": {"ps": 1e-3, "ns": 1.0, "us": 1e3},
-    "MHz": {"kHz": 1e-3, "MHz": 1.0, "GHz": 1e3},
-    "s": {"s": 1.0, "min": 60.0, "h": 3600.0},
-    "GB": {"MB": 1e-3, "GB": 1.0},
-}
-
-
-def _quantity(unit: str):
-    """A validator: a number, or text of a number and a unit of the same kind, in `unit`."""
-
-    def read(value):
-        if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-            raise ValueError(f"allowed: a number in {unit}, or text like '5 {unit}'")
-        if not isinstance(value, str):
-            return float(value)
-        match = re.fullmatch(r"\s*([-+0-9.eE]+)\s*([A-Za-z]*)\s*", value)
-        if not match or match.group(2) not in ("", *_UNITS[unit]):
-            raise ValueError(f"allowed units: {', '.join(_UNITS[unit])}")
-        try:
-            return float(match.group(1)) * _UNITS[unit].get(match.group(2), 1.0)
-        except ValueError:
-            raise ValueError(f"{match.group(1)!r} is no number") from None
-
-    return read
-
-
-def _counted(unit: str):
-    """A validator: a whole number, with or without its unit behind it."""
-
-    def read(value):
-        if isinstance(value, str):
-            match = re.fullmatch(r"\s*([0-9_]+)\s*([A-Za-z0-9]*)\s*", value)
-            if not match or match.group(2) not in ("", unit):
-                raise ValueError(f"allowed: a whole number, with or without the unit {unit}")
-            return int(match.group(1))
-        return value
-
-    return read
-
-
-def quantity(option: str, text: str | None, unit: str, default: float | None) -> float | None:
-    """What an option of the command line says, in `unit`; `default` where it says nothing. BadInput for no such text."""
-    if text is None:
-        return default
-    try:
-        value = _quantity(unit)(text)
-    except ValueError as error:
-        raise BadInput(f"{option} {text!r}: {error}") from None
-    if not 0 < value < math.inf:
-        raise BadInput(f"{option} {text!r}: more than 0 {unit} is needed")
-    return value
-
-
-def count(option: str, text: str | None, default: int | None) -> int | None:
-    """A whole number from 1 that an option of the command line says; `default` where it says nothing."""
-    if text is None:
-        return default
-    if not re.fullmatch(r"[1-9][0-9]{0,8}", text):
-        raise BadInput(f"{option} {text!r}: a whole number from 1 is needed")
-    return int(text)
-
-
-def whole(option: str, text: str | None) -> int | None:
-    """A whole number from 0 that an option of the command line says."""
-    if text is not None and not re.fullmatch(r"[0-9]{1,9}", text):
-        raise BadInput(f"{option} {text!r}: a whole number from 0 is needed")
-    return None if text is None else int(text)
-
-
-def positive(option: str, text: str | None) -> float | None:
-    """A number above 0 that an option of the command line says."""
-    try:
-        value = None if text is None else float(text)
-    except ValueError:
-        value = 0.0
-    if value is not None and not 0 < value < math.inf:
-        raise BadInput(f"{option} {text!r}: a number above 0 is needed")
-    return value
-
-
-Nanoseconds = Annotated[float, BeforeValidator(_quantity("ns")), Field(gt=0, allow_inf_nan=False)]
-Megahertz = Annotated[float, BeforeValidator(_quantity("MHz")), Field(gt=0, allow_inf_nan=False)]
-Seconds = Annotated[float, BeforeValidator(_quantity("s")), Field(gt=0, allow_inf_nan=False)]
-Gigabytes = Annotated[float, BeforeValidator(_quantity("GB")), Field(gt=0, allow_inf_nan=False)]
+Nanoseconds = Annotated[float, BeforeValidator(number_in("ns")), Field(gt=0, allow_inf_nan=False)]
+Megahertz = Annotated[float, BeforeValidator(number_in("MHz")), Field(gt=0, allow_inf_nan=False)]
+Seconds = Annotated[float, BeforeValidator(number_in("s")), Field(gt=0, allow_inf_nan=False)]
+Gigabytes = Annotated[float, BeforeValidator(number_in("GB")), Field(gt=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[int, Field(gt=0, strict=True)]
 
@@ -232,12 +149,12 @@ class Firmware(_Part):
 class Budget(_Part):
     """What a design may use; a key left out is no limit."""
 
-    lut: Annotated[int, BeforeValidator(_counted("LUT")), Field(gt=0)] | None = Field(
+    lut: Annotated[int, BeforeValidator(counted_in("LUT")), Field(gt=0)] | None = Field(
         None, description="Look-up tables."
     )
-    ff: Annotated[int, BeforeValidator(_counted("FF")), Field(gt=0)] | None = Field(None, description="Flip-flops.")
-    dsp: Annotated[int, BeforeValidator(_counted("DSP")), Field(ge=0)] | None = Field(None, description="DSP blocks.")
-    bram_18k: Annotated[int, BeforeValidator(_counted("BRAM18")), Field(ge=0)] | None = Field(
+    ff: Annotated[int, BeforeValidator(counted_in("FF")), Field(gt=0)] | None = Field(None, description="Flip-flops.")
+    dsp: Annotated[int, BeforeValidator(counted_in("DSP")), Field(ge=0)] | None = Field(None, description="DSP blocks.")
+    bram_18k: Annotated[int, BeforeValidator(counted_in("BRAM18")), Field(ge=0)] | None = Field(
         None, description="Block memories of 18 kbit."
     )
     latency: Nanoseconds | None = Field(None, description="Latency, cycles times clock period (ns).")

@@ -11,9 +11,9 @@ from flow.errors import BadInput
 from flow.loop.batches import check_storage
 from flow.loop.context import Context
 from flow.loop.prepare import read_data
+from flow.quantities import count, whole
 from flow.search import STRATEGIES, check_here, check_settings, strategy
 from flow.store import commit, locked, versions, write_json
-from flow.task import count, whole
 
 STEPS = 24  # points of the curves over the budget
 

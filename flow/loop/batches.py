@@ -22,8 +22,8 @@ from flow.search import propose
 from flow.search.problem import Chosen, Knowledge, Past, Problem, Proposal, key_of
 from flow.sensitivity.knowledge import Sensitivity
 from flow.store import Step, commit, digest_of, versions
-from flow.study import State as TrialState
 from flow.study import Mark, Study, Trial, check, claim_batch, pasts, storage_of
+from flow.study import State as TrialState
 from flow.study.claims import is_claimed
 from flow.train.designs import figures_of, member_network, member_parameters
 from flow.train.schedule import Importance

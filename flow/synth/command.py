@@ -10,6 +10,7 @@ from flow.cost.bits import ebops
 from flow.design import Design
 from flow.errors import BadInput
 from flow.metrics import METRICS
+from flow.quantities import count, quantity
 from flow.synth import cache, results
 from flow.synth.bring import bring
 from flow.synth.job import Job
@@ -38,10 +39,10 @@ def limits(options) -> dict[str, object]:
     """What the command line says of a task's `synth`."""
     of_task = task.read(options.paths[0])
     own, tool = of_task.synth, of_task.target.tool
-    licences = task.count("--licences", options.licences, own.licences.get(tool))
+    licences = count("--licences", options.licences, own.licences.get(tool))
     return {
-        "timeout": task.quantity("--timeout", options.timeout, "s", own.timeout),
-        "memory": task.quantity("--memory", options.memory, "GB", own.memory),
+        "timeout": quantity("--timeout", options.timeout, "s", own.timeout),
+        "memory": quantity("--memory", options.memory, "GB", own.memory),
         "licences": own.licences if licences is None else {**own.licences, tool: licences},
     }
 
@@ -139,10 +140,10 @@ def _too_large(project: Path, limit: int) -> bool:
 def _job(project: Path, tool: Tool, stage: Stage, options, read: task.Task | None) -> Job:
     settings = read.synth if read else task.Synth()
     limits = Limits(
-        task.quantity("--timeout", options.timeout, "s", settings.timeout),
-        task.quantity("--memory", options.memory, "GB", settings.memory),
+        quantity("--timeout", options.timeout, "s", settings.timeout),
+        quantity("--memory", options.memory, "GB", settings.memory),
     )
-    licences = task.count("--licences", options.licences, settings.licences.get(tool.name))
+    licences = count("--licences", options.licences, settings.licences.get(tool.name))
     return Job(project.resolve(), tool.name, stage, limits, cache.root(), licences, options.again)
 
 

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from flow.errors import BadInput
+from flow.quantities import count, quantity, whole
 from flow.synth.jobs.settings import JobSettings, System
 
 
@@ -35,23 +35,14 @@ def add(command: argparse.ArgumentParser) -> None:
 
 def of(options: argparse.Namespace, limits) -> JobSettings:
     """What the options say, and where they say nothing, a task's `synth`. BadInput for what can't be used."""
-    from flow import task
-
+    retries = whole("--retries", options.retries)
     return JobSettings(
         System.named(options.jobs),
-        task.count("--at-once", options.at_once, limits.at_once),
-        _retries(options.retries, limits.retries),
+        count("--at-once", options.at_once, limits.at_once),
+        limits.retries if retries is None else retries,
         scheduler=options.scheduler,
         tls_ca=options.tls_ca,
         tls_cert=options.tls_cert,
         tls_key=options.tls_key,
-        walltime_s=task.quantity("--walltime", options.walltime, "s", None),
+        walltime_s=quantity("--walltime", options.walltime, "s", None),
     )
-
-
-def _retries(text: str | None, default: int) -> int:
-    if text is None:
-        return default
-    if not (text.isascii() and text.isdigit() and len(text) < 5):
-        raise BadInput(f"--retries {text!r}: a whole number from 0 is needed")
-    return int(text)
