@@ -33,7 +33,8 @@ from flow.firmware.pipeline import CUTOFF_FRACTION, plan
 from flow.firmware.settings import Target
 from flow.formats import Fixed, HalfUpRelu, Relu, TruncatedRelu
 from flow.loop.context import Context
-from flow.loop.prepare import lay_ground, train_on
+from flow.loop.prepare import lay_ground
+from flow.loop.training import train_on
 from flow.search import strategy
 from flow.space import build_space
 from flow.store import write_json

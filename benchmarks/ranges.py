@@ -14,7 +14,8 @@ import numpy as np
 from flow.design import Design, LayerDesign
 from flow.formats import KINDS, Relu, best_integer
 from flow.loop.context import Context
-from flow.loop.prepare import lay_ground, range_samples, train_on
+from flow.loop.prepare import lay_ground, range_samples
+from flow.loop.training import train_on
 
 WIDTHS = (2, 3, 4, 5, 6)
 

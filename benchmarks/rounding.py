@@ -16,7 +16,8 @@ from flow.firmware import rtl
 from flow.firmware.settings import Target
 from flow.formats import KINDS, Fixed
 from flow.loop.context import Context
-from flow.loop.prepare import Ground, lay_ground
+from flow.loop.ground import Ground
+from flow.loop.prepare import lay_ground
 from flow.store import versions
 from flow.synth.job import synthesise
 from flow.synth.tools.tool import Limits

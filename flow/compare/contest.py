@@ -13,7 +13,8 @@ import numpy as np
 from flow.loop import pricing
 from flow.loop.batches import now, search
 from flow.loop.context import Context
-from flow.loop.prepare import Ground, baseline_designs, lay_ground
+from flow.loop.ground import Ground
+from flow.loop.prepare import baseline_designs, lay_ground
 from flow.loop.problem import objectives
 from flow.loop.state import State
 from flow.search.pareto import hypervolume, octaves, ranks

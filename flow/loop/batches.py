@@ -14,9 +14,10 @@ from flow.cost.rtl import Weighed, weigh
 from flow.design import Design, distance
 from flow.loop import pricing
 from flow.loop.context import Context
-from flow.loop.prepare import Ground, Origin, train_on
+from flow.loop.ground import Ground, Origin
 from flow.loop.problem import objectives, problem
 from flow.loop.state import CostState, State
+from flow.loop.training import train_on
 from flow.metrics import Fidelity, Figure, figure
 from flow.search import propose
 from flow.search.problem import Chosen, Knowledge, Past, Problem, Proposal, key_of

@@ -14,7 +14,7 @@ from flow.firmware.gate import tools
 from flow.firmware.settings import for_design
 from flow.loop import pricing
 from flow.loop.context import Context
-from flow.loop.prepare import Ground
+from flow.loop.ground import Ground
 from flow.loop.state import Built, CostState
 from flow.metrics import Implementation
 from flow.store import Step, commit, digest_of, file_digest

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from flow.design import Design
-from flow.loop.prepare import Ground
+from flow.loop.ground import Ground
 from flow.store import Step
 from flow.topology import Topology
 from flow.train.designs import Physics, Start, train_designs

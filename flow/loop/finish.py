@@ -13,7 +13,8 @@ from flow.loop import pricing
 from flow.loop.batches import now
 from flow.loop.build import model_of, project_folder
 from flow.loop.context import Context
-from flow.loop.prepare import RANGE_EVENTS, Ground
+from flow.loop.ground import Ground
+from flow.loop.prepare import RANGE_EVENTS
 from flow.loop.rounds import winners
 from flow.loop.state import Built, Round, State, prediction_error
 from flow.metrics import Figure

@@ -3,8 +3,9 @@
 import json
 from pathlib import Path
 
+from flow.loop.checks import check_followed
 from flow.loop.context import Context
-from flow.loop.prepare import check_followed, read_topology
+from flow.loop.prepare import read_topology
 from flow.space import SearchSpace, build_space, check_space
 from flow.space.space import COUNTED
 

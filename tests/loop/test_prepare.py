@@ -7,8 +7,9 @@ from networks import NETWORKS
 
 from flow.design import check
 from flow.errors import BadInput
+from flow.loop.checks import check_followed
 from flow.loop.context import Context
-from flow.loop.prepare import BASELINES, check_followed, uniform_design
+from flow.loop.prepare import BASELINES, uniform_design
 from flow.train.initial import random_weights
 from flow.train.ranges import hidden_values
 
