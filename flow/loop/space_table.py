@@ -3,11 +3,11 @@
 import json
 from pathlib import Path
 
+from flow.forbidden import COUNTED
 from flow.loop.checks import check_followed
 from flow.loop.context import Context
 from flow.loop.prepare import read_topology
 from flow.space import SearchSpace, build_space, check_space
-from flow.space.space import COUNTED
 
 
 def show(folder: Path, as_json: bool) -> int:

@@ -3,12 +3,11 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from flow.forbidden import Rule, broken
 from flow.search.problem import Chosen
 
 if TYPE_CHECKING:
     import numpy as np
-
-Rule = Mapping[str, tuple[str, ...]]  # a forbidden combination: parameter -> choices
 
 
 def nearest(
@@ -26,7 +25,7 @@ def nearest(
     value = float(excess([now])[0])
     while value > 0:
         options = [now | {name: text} for name, texts in parameters.items() for text in texts if text != now[name]]
-        options = [chosen for chosen in options if not any(_has(chosen, rule) for rule in forbidden)]
+        options = [chosen for chosen in options if not broken(forbidden, chosen)]
         values = excess(options) if options else []
         if not len(values) or float(values.min()) >= value:
             return now
@@ -45,10 +44,10 @@ def _first_allowed(parameters: Mapping[str, tuple[str, ...]], forbidden: Sequenc
     while waiting:
         left = waiting.pop()
         chosen = {name: texts[0] for name, texts in left.items()}
-        broken = [rule for rule in forbidden if _has(chosen, rule)]
-        if not broken:
+        had = broken(forbidden, chosen)
+        if not had:
             return chosen
-        waiting += reversed(_without(left, min(broken, key=len)))
+        waiting += reversed(_without(left, min(had, key=len)))
     raise ValueError("every design is forbidden")
 
 
@@ -63,8 +62,3 @@ def _without(left: Mapping[str, tuple[str, ...]], rule: Rule) -> list[dict[str, 
             found.append(kept | {name: other})
         kept = kept | {name: tuple(text for text in left[name] if text in rule[name])}
     return found
-
-
-def _has(chosen: Chosen, rule: Rule) -> bool:
-    """Whether a forbidden combination is among the choices."""
-    return all(chosen[name] in some for name, some in rule.items())

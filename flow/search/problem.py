@@ -10,6 +10,8 @@ from enum import Enum
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
+from flow.forbidden import Rule, broken
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -122,7 +124,7 @@ class Problem:
     epochs: int = 12
     trials: int = 64
     population: int = 32
-    forbidden: tuple[Mapping[str, tuple[str, ...]], ...] = ()
+    forbidden: tuple[Rule, ...] = ()
     blocks: tuple[tuple[str, ...], ...] = ()
     options: Mapping[str, object] = field(default_factory=dict)
     settings: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
@@ -152,7 +154,7 @@ class Problem:
 
     def allowed(self, chosen: Chosen) -> bool:
         """Whether no forbidden combination is in it."""
-        return not any(all(chosen[name] in some for name, some in rule.items()) for rule in self.forbidden)
+        return not broken(self.forbidden, chosen)
 
 
 Propose = Callable[[Problem, Sequence[Past], int, int], list[Proposal]]

@@ -1,7 +1,5 @@
 """Parameters and their choices, and the design of one choice each."""
 
-import itertools
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,15 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from flow.design import Design, LayerDesign
+from flow.forbidden import Rule, broken, counts
 from flow.formats import Format, parse
 from flow.space import written as told
 from flow.space.reading import read, role
 from flow.task import Space
 from flow.topology import Topology, Weighted
 
-COUNTED = 16  # forbidden combinations up to which the designs that are left are counted exactly
-
-Rule = Mapping[str, tuple[str, ...]]
 Value = Format | float
 
 
@@ -64,7 +60,7 @@ class SearchSpace:
 
     def allowed(self, chosen: Mapping[str, str]) -> bool:
         """Whether no forbidden combination is among the choices."""
-        return not any(all(chosen[name] in some for name, some in rule.items()) for rule in self.forbidden)
+        return not broken(self.forbidden, chosen)
 
     @cached_property
     def _values(self) -> dict[str, tuple[str, dict[str, Value]]]:
@@ -156,21 +152,6 @@ def least_design(space: Space, topology: Topology, path: Path) -> Design:
 def counted(space: Space, topology: Topology, path: Path) -> int:
     """The number of designs that a task's space holds."""
     return build_space(space, topology, None, None, path).size
-
-
-def counts(parameters: Mapping[str, tuple[str, ...]], forbidden: tuple[Rule, ...]) -> int:
-    """The number of sets of choices without a forbidden combination, by inclusion and exclusion; with more than
-    `COUNTED` combinations, which would take too long, at most that number: as if nothing was forbidden."""
-    total = math.prod(len(options) for options in parameters.values())
-    if len(forbidden) > COUNTED:
-        return total
-    for count in range(1, len(forbidden) + 1):
-        for some in itertools.combinations(forbidden, count):
-            total += (-1) ** count * math.prod(
-                len(set(options).intersection(*(rule[name] for rule in some if name in rule)))
-                for name, options in parameters.items()
-            )
-    return total
 
 
 def _size(value: Value) -> float:
