@@ -89,13 +89,15 @@ def _ended(step: Step) -> float:
 
 
 def _front(context: Context, ground: Ground, state: State, count: int) -> list[Trial]:
-    """At most `count` trials of the front of accuracy and predicted LUTs, evenly spread in their logarithm."""
+    """At most `count` trials of the front of accuracy and predicted LUTs, evenly spread in their logarithm; of those of
+    one design the most accurate."""
     metric = context.task.objective.metric
+    trained = [trial for trial in state.trials if trial.state is TrialState.TRAINED]
+    trained.sort(key=lambda trial: trial.figures[metric].value)
     rows = []
-    for trial in state.trials:
-        if trial.state is TrialState.TRAINED:
-            lut = predicted(context, ground, state, trial.design, trial.weighed)["lut"].value
-            rows.append((lut, -trial.figures[metric].value, trial.number, trial))
+    for trial in {trial.design.digest: trial for trial in trained}.values():
+        lut = predicted(context, ground, state, trial.design, trial.weighed)["lut"].value
+        rows.append((lut, -trial.figures[metric].value, trial.number, trial))
     best = max((-row[1] for row in rows), default=0.0)
     found: list[tuple] = []
     for row in sorted(row for row in rows if -row[1] >= best - HOPELESS):
