@@ -4,6 +4,9 @@ Rounding half to even costs an adder in front of the cut, rounding half up the s
 truncation is wiring. Saturation of unsigned formats looks at the bits above, that of signed ones compares.
 """
 
+from dataclasses import dataclass
+from math import log2
+
 import numpy as np
 from alkaid.trace import FVArray
 
@@ -24,6 +27,17 @@ ROUNDING: dict[str, str] = {
 }
 LEVELS = ("binary", "ternary", "stochastic_binary", "stochastic_ternary")
 SUPPORTED = (*ROUNDING, *LEVELS)
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """A fixed-point format: `integer` bits without the sign, values up to `high`, and down to -`high` if symmetric."""
+
+    signed: bool
+    symmetric: bool
+    integer: int
+    fraction: int
+    high: float
 
 
 def quantize(values: FVArray, form: Format) -> FVArray:
@@ -48,14 +62,33 @@ def _quantized_one(value, form: Format):
         value = value * 0.5 + 0.5
     if form.kind == "quantized_bits":
         value = value * 2.0**form.exponent
-    rounding = ROUNDING[form.kind]
-    if form.signed:
-        overflow = "SAT" if form.low == -(2.0**form.integer) else "SAT_SYM"
-        return value.quantize(1, form.integer, form.fraction, overflow, rounding)
+    value, shift = unscaled(value)
+    symmetric = form.signed and form.low != -(2.0**form.integer)
+    grid = _Grid(form.signed, symmetric, form.integer - shift, form.fraction + shift, form.high * 2.0**-shift)
+    return _on_grid(value, grid, ROUNDING[form.kind]) * 2.0**shift
+
+
+def unscaled(value) -> tuple:
+    """A value without the power of two that alkaid carries beside it, and that power's exponent.
+
+    Bits are cut from it, not from the scaled value: alkaid 0.8.2 takes a single bit of a scaled value for the highest one
+    of the bare value where both have the same weight (`canonicalize_msb_wraps`).
+    """
+    shift = round(log2(abs(value._factor)))
+    return value * 2.0**-shift, shift
+
+
+def _on_grid(value, grid: _Grid, rounding: str):
+    """`value`, which is not scaled by more than a sign, on the format's grid."""
     _, integer, fraction = value.kif
-    if rounding == EVEN and fraction > form.fraction and form.fraction <= -integer:
-        return value.quantize(0, form.integer, form.fraction, "SAT", EVEN)
-    return _saturated(_rounded(value, form.fraction, rounding), form)
+    if grid.signed:
+        overflow = "SAT_SYM" if grid.symmetric else "SAT"
+        if rounding == EVEN and fraction > grid.fraction and not _alkaid_rounds_even(value, grid.fraction):
+            value, rounding = _rounded(value, grid.fraction, EVEN), DOWN
+        return value.quantize(1, grid.integer, grid.fraction, overflow, rounding)
+    if rounding == EVEN and fraction > grid.fraction and grid.fraction <= -integer:
+        return value.quantize(0, grid.integer, grid.fraction, "SAT", EVEN)
+    return _saturated(_rounded(value, grid.fraction, rounding), grid)
 
 
 def _level(value, form: Format):
@@ -80,6 +113,12 @@ def _rounded(value, fraction: int, rounding: str):
     return added.quantize(signed, integer, fraction)
 
 
+def _alkaid_rounds_even(value, fraction: int) -> bool:
+    """Whether alkaid's own rounding half to even is right here: 0.8.2 takes the low bits of the sum with half a step for
+    as many as the value's, which they are not where a constant was added to it."""
+    return (value + 2.0 ** (-fraction - 1)).kif[2] == value.kif[2]
+
+
 def _with_half_to_even(value, fraction: int, finest: int):
     """`value` plus what makes dropping its low bits round half to even.
 
@@ -95,19 +134,19 @@ def _with_half_to_even(value, fraction: int, finest: int):
     return value + odd.msb_mux(half, half - unit)
 
 
-def _saturated(value, form: Format):
-    """`value`, on a step not finer than the unsigned format's, clipped to [0, form.high].
+def _saturated(value, grid: _Grid):
+    """`value`, on a step not finer than the unsigned format's, clipped to [0, grid.high].
 
     A range that is a whole number of bits is clipped by its bits, without a comparison.
     """
     value = value.relu()
-    if form.high != 2.0**form.integer - form.step:
-        return value.min_of(float(form.high))
+    if grid.high != 2.0**grid.integer - 2.0**-grid.fraction:
+        return value.min_of(float(grid.high))
     _, integer, fraction = value.kif
-    if integer <= form.integer:
+    if integer <= grid.integer:
         return value
-    over = value.quantize(0, integer, -form.integer)
+    over = value.quantize(0, integer, -grid.integer)
     if over.low == over.high:
-        return value.quantize(0, form.integer, form.fraction, "SAT")
-    kept = value.quantize(0, form.integer, fraction)
-    return over.unary_bit_op("any").msb_mux(form.high, kept)
+        return value.quantize(0, grid.integer, grid.fraction, "SAT")
+    kept = value.quantize(0, grid.integer, fraction)
+    return over.unary_bit_op("any").msb_mux(grid.high, kept)

@@ -95,6 +95,31 @@ def test_quantizing_is_exact_for_sums_of_random_range_and_for_constants(seed):
             )
 
 
+@pytest.mark.parametrize(
+    "form", [*SUM_FORMS, Relu(2, 0), TruncatedRelu(2, 1), TruncatedBits(2, 2), Fixed(2, 2)], ids=str
+)
+def test_quantizing_is_exact_for_a_value_times_a_power_of_two_and_a_constant(form):
+    """A unit with one weight that is left: alkaid carries such a factor beside the value."""
+    for low, high, step in (
+        (0, 1.5, 0.5),
+        (0, 1.75, 0.25),
+        (-2, 1.75, 0.25),
+        (0, 3, 1),
+        (-4, 3.5, 0.5),
+        (0, 15 / 16, 1 / 16),
+    ):
+        values = np.arange(low, high + step / 2, step).reshape(-1, 1)
+        for weight in (0.125, 0.5, 1, 2, 4, 8, -0.25, -1, -4, 3):
+            for constant in (0, 0.25, -0.5, 1, -1.25):
+                inputs = symbols(low, high, step)
+                comb = trace(inputs, quantize(inputs * float(weight) + float(constant), form))
+                np.testing.assert_array_equal(
+                    comb.predict(values, n_threads=1),
+                    form.quantize(values * weight + constant),
+                    err_msg=f"{low} {high} {step} * {weight} + {constant}",
+                )
+
+
 @pytest.mark.parametrize("form", [PowerOfTwo(4), ReluPowerOfTwo(4), Ternary(None), Fixed(4, 1, exponent=None)], ids=str)
 def test_formats_that_no_activation_has_here_are_refused_by_name(form):
     with pytest.raises(BadInput, match=form.kind):

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from flow.firmware.alkaid_quantize import unscaled
 from flow.firmware.outputs import Argmax, Softmax, Spec, Table
 
 
@@ -89,15 +90,17 @@ def _floor(value, exponent: int):
         return value
     if value.low == value.high:
         return value.from_const(float(np.floor(value.low * 2.0**-exponent) * 2.0**exponent), hwconf=value.hwconf)
-    return value.quantize(signed, max(integer, exponent + 1), -exponent)
+    value, shift = unscaled(value)
+    return value.quantize(signed, max(integer, exponent + 1) - shift, shift - exponent) * 2.0**shift
 
 
 def _not_negative(value):
     """A value that is known not to be negative, without its sign."""
     if value.low >= 0:
         return value
+    value, shift = unscaled(value)
     _, integer, fraction = value.kif
-    return value.quantize(0, integer, fraction)
+    return value.quantize(0, integer, fraction) * 2.0**shift
 
 
 def _summed(values: list):
