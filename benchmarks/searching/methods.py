@@ -18,7 +18,7 @@ PEERS = {"AutoQKeras": "autoqkeras", "HGQ2": "hgq2"}  # name -> environment and 
 BATCH = 1024
 OURS = 512  # of the strategies: sparse networks want more steps
 INPUTS = [f"truncated_bits({bits},{integer})" for bits, integer in ((5, 2), (6, 2), (6, 3), (7, 2), (7, 3), (8, 3))]
-LONG = "-long"  # behind a strategy's name: it trains about as long as HGQ2 does
+LONG = "-long"  # behind a strategy's name: more trials, and a longer last training
 LUT_BUDGET = 40_000  # loose: strategies that allocate under a budget need one
 
 
