@@ -14,13 +14,14 @@ from pathlib import Path
 
 from flow.errors import BadInput, BudgetMissed
 from flow.loop import finish, pricing
-from flow.loop.batches import check_storage, record, search
+from flow.loop.batches import search
 from flow.loop.build import check_tools, convert_all, synthesise_all, trace_all
 from flow.loop.context import Context
 from flow.loop.ground import Ground
 from flow.loop.prepare import baseline_designs, lay_ground, read_data, train_baselines
 from flow.loop.rounds import convert, feed_back, shortlist
 from flow.loop.state import State
+from flow.loop.studies import check_storage, record
 from flow.process import background
 from flow.store import digest_of, locked, turn, write_json
 from flow.synth.jobs import require

@@ -19,13 +19,14 @@ from record import Kept, Layer, Named
 
 from flow.cost.rtl import weigh
 from flow.loop import pricing
-from flow.loop.batches import origin, predicted, search
+from flow.loop.batches import search
 from flow.loop.context import Context
 from flow.loop.ground import Ground
 from flow.loop.prepare import lay_ground, read_data
 from flow.loop.rounds import heir
 from flow.loop.state import State
 from flow.loop.training import train_on
+from flow.loop.trials import origin, predicted
 from flow.store import Step, versions
 from flow.study import State as TrialState
 from flow.study import Trial

@@ -8,9 +8,9 @@ import numpy as np
 from flow.compare.contest import Outcome, Reference, compete
 from flow.compare.page import came_to_be, shortfall, write
 from flow.errors import BadInput
-from flow.loop.batches import check_storage
 from flow.loop.context import Context
 from flow.loop.prepare import read_data
+from flow.loop.studies import check_storage
 from flow.quantities import count, whole
 from flow.search import STRATEGIES, check_here, check_settings, strategy
 from flow.store import commit, locked, versions, write_json

@@ -11,12 +11,13 @@ from pathlib import Path
 import numpy as np
 
 from flow.loop import pricing
-from flow.loop.batches import now, search
+from flow.loop.batches import search
 from flow.loop.context import Context
 from flow.loop.ground import Ground
 from flow.loop.prepare import baseline_designs, lay_ground
 from flow.loop.problem import objectives
 from flow.loop.state import State
+from flow.loop.trials import now
 from flow.search.pareto import hypervolume, octaves, ranks
 from flow.search.problem import Objective
 from flow.study import State as TrialState

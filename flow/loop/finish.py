@@ -10,13 +10,13 @@ from flow.cost import COSTS, power
 from flow.estimate.knowledge import power_model
 from flow.firmware.settings import for_design
 from flow.loop import pricing
-from flow.loop.batches import now
 from flow.loop.build import model_of, project_folder
 from flow.loop.context import Context
 from flow.loop.ground import Ground
 from flow.loop.prepare import RANGE_EVENTS
 from flow.loop.rounds import winners
 from flow.loop.state import Built, Round, State, prediction_error
+from flow.loop.trials import now
 from flow.metrics import Figure
 from flow.store import Step, commit, versions
 from flow.study import State as TrialState

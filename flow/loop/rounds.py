@@ -5,12 +5,12 @@ from collections.abc import Sequence
 
 from flow.errors import ToolFailed, Trouble
 from flow.loop import pricing
-from flow.loop.batches import origin, predicted
 from flow.loop.build import convert_all, project_folder, synthesise_all, trace_all
 from flow.loop.context import Context
 from flow.loop.ground import Ground
 from flow.loop.state import Built, Round, State
 from flow.loop.training import train_on
+from flow.loop.trials import origin, predicted
 from flow.search.choose import Candidate, choose, rank
 from flow.study import State as TrialState
 from flow.study import Trial

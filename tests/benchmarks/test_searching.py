@@ -59,7 +59,6 @@ class TestFronts:
         assert fronts.least_lut(rows, 0.71) == 512 and fronts.least_lut(rows, 0.75) is None
         assert fronts.until(rows, 2) == rows[:2]
 
-
     def test_who_was_ever_on_a_front(self, fronts):
         rows = [row(1, 0.70, 512), row(3, 0.70, 256), row(2, 0.69, 600), row(4, 0.72, 300)]
         assert fronts.ever_on_front(rows) == [rows[0], rows[1], rows[3]]
