@@ -5,12 +5,13 @@ come from the fronts of all trials, whoever proposed them; children take whole b
 choices a step up or down, rather where the damage (FIT) that is won or lost pays for the cost. Many more children are
 made than are trained: a Gaussian process, which has FIT, the choices and the epochs trained to go by, predicts their
 metric, the closed form their cost, the best of them have children in turn, and those that are expected to add most
-hypervolume are trained. A child starts from the weights of the nearest trial that it can inherit from. Designs on the
-front are candidates too, to go on training as they are: short training first, long training for what deserves it.
+hypervolume are trained. Children and trials alike are judged by what the process says of them, as if trained as long as
+the trial that was trained longest: neither luck nor weights that were handed down through many batches hide what a fresh
+design is worth. A child starts from the weights of the nearest trial that it can inherit from.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from flow.search import fit, surrogate
@@ -28,10 +29,6 @@ if TYPE_CHECKING:
 NAME = "evolve"
 OPTIONS: dict[str, Option] = {
     "optimism": Option(0.0, (-10.0, 10.0), "Standard deviations that are added to predictions."),
-    "again": Option(
-        0.25, (0.0, 1.0), "Largest share of a batch that goes on training designs of the front as they are."
-    ),
-    "long": Option(2.0, (0.01, 1000.0), "Times the epochs that such a continuation trains."),
     "inherit": Option(True, (True, False), "Whether designs start from the weights of the nearest trial."),
 }
 SEEDED = 0.7  # of the first batch: designs on the front of FIT and cost
@@ -48,8 +45,6 @@ class Settings:
     """What `OPTIONS` say."""
 
     optimism: float
-    again: float
-    long: float
     inherit: bool
 
     @staticmethod
@@ -71,12 +66,11 @@ class Known:
 
 @dataclass(frozen=True)
 class Candidates:
-    """Designs that may be trained: places (n, parameters), the place of the trial that each starts from (-1: none),
-    whether it is that trial's own design, its objectives as they are expected (n, objectives), and its excess."""
+    """Designs that may be trained: places (n, parameters), the place of the trial that each starts from (-1: none), its
+    objectives as they are expected (n, objectives), and its excess."""
 
     rows: "np.ndarray"
     heir: "np.ndarray"
-    again: "np.ndarray"
     points: "np.ndarray"
     excess: "np.ndarray"
 
@@ -95,9 +89,9 @@ def propose(problem: Problem, past: Sequence[Past], n: int, seed: int) -> list[P
     if len(known.trials) < max(8, len(problem.parameters) // 2):
         return _first(problem, past, n, seed, rng)
     judge = _Judge(problem, known, own)
+    known = replace(known, points=judge.expected(known.rows)[0])
     candidates = _candidates(problem, known, judge, taken(past), n, rng)
-    chosen = _best(problem, known, candidates, own, n, rng)
-    found = [_proposal(problem, known, own, candidates, place) for place in chosen]
+    found = [_proposal(problem, known, candidates, place) for place in _best(problem, known, candidates, n, rng)]
     mine, room = {key_of(proposal.chosen) for proposal in found}, sizes(problem)
 
     def draw() -> dict[str, str] | None:
@@ -130,7 +124,11 @@ def _known(problem: Problem, past: Sequence[Past]) -> Known:
 
 
 class _Judge:
-    """What is expected of designs: closed-form prices, and surrogates of what the trials were beyond them."""
+    """What is expected of designs: closed-form prices, and surrogates of what the trials were beyond them.
+
+    All are judged at one age, that of the trial that was trained longest: weights that were handed down through many
+    batches would hide what a fresh design is worth.
+    """
 
     def __init__(self, problem: Problem, known: Known, own: Settings):
         import numpy as np
@@ -139,9 +137,9 @@ class _Judge:
         self.damages = problem.knowledge.damages(Measure.FIT)
         self.hurts = _hurts(problem, self.damages)
         designs = [item.chosen for item in known.trials]
-        lines = self._lines(designs, known.age)
+        self.horizon = float(known.age.max())
+        lines, at = self._lines(designs, known.age), self._coordinates(known.rows)
         rest = known.points - self._priced(designs)  # what training decides, or reports said other than the closed form
-        at = self._coordinates(known.rows)
         self.models = [surrogate.fit(at, lines, column) if np.abs(column).max() > SAME else None for column in rest.T]
 
     def new(self, rows: "np.ndarray") -> Candidates:
@@ -150,22 +148,27 @@ class _Judge:
 
         none = np.full(len(rows), -1)
         heir = heirs(self.problem, rows, self.known.rows, self.known.age) if self.own.inherit else none
-        age = self.problem.epochs + np.where(heir >= 0, self.known.age[heir], 0.0)
-        return Candidates(rows, heir, np.zeros(len(rows), bool), *self._expected(rows, age))
+        return Candidates(rows, heir, *self.expected(rows, self.own.optimism))
 
-    def again(self, places: "np.ndarray") -> Candidates:
-        """Trials at places (n,) that go on as they are."""
-        import numpy as np
+    def expected(self, rows: "np.ndarray", optimism: float = 0.0) -> "tuple[np.ndarray, np.ndarray]":
+        """The objectives (n, objectives) of designs at places (n, parameters) at the horizon, so many standard deviations
+        above what is predicted, and their excess (n,)."""
+        designs = [chosen_at(self.problem, row) for row in rows]
+        lines, found = self._lines(designs, self.horizon), self._priced(designs)
+        for i, model in enumerate(self.models):
+            if model is not None:
+                mean, error = model.predict(self._coordinates(rows), lines)
+                found[:, i] += mean + optimism * error
+        return found, priced(self.problem, designs)[1]
 
-        rows, age = self.known.rows[places], self.known.age[places] + self.own.long * self.problem.epochs
-        return Candidates(rows, places, np.ones(len(rows), bool), *self._expected(rows, age))
-
-    def _lines(self, designs, age) -> "np.ndarray":
+    def _lines(self, designs, age: "np.ndarray | float") -> "np.ndarray":
+        """What the surrogate's line goes by (designs, 3); age in epochs, by design or one for all."""
         import numpy as np
 
         damages = self.damages.of(self.problem.parameters, designs)
         damages = np.maximum(damages, 1e-30)
-        return np.stack([np.log(damages), np.sqrt(damages), np.log2(age / self.problem.epochs)], axis=1)
+        trained = np.broadcast_to(np.log2(age / self.problem.epochs), len(designs))
+        return np.stack([np.log(damages), np.sqrt(damages), trained], axis=1)
 
     def _coordinates(self, rows: "np.ndarray") -> "np.ndarray":
         import numpy as np
@@ -181,15 +184,6 @@ class _Judge:
             if not objective.maximize and objective.name in prices:
                 found[:, i] = -octaves(np.asarray(prices[objective.name], float), objective.name)
         return found
-
-    def _expected(self, rows: "np.ndarray", age: "np.ndarray") -> "tuple[np.ndarray, np.ndarray]":
-        designs = [chosen_at(self.problem, row) for row in rows]
-        lines, found = self._lines(designs, age), self._priced(designs)
-        for i, model in enumerate(self.models):
-            if model is not None:
-                mean, error = model.predict(self._coordinates(rows), lines)
-                found[:, i] += mean + self.own.optimism * error
-        return found, priced(self.problem, designs)[1]
 
 
 def _hurts(problem: Problem, damages) -> "list[np.ndarray]":
@@ -207,13 +201,10 @@ def _hurts(problem: Problem, damages) -> "list[np.ndarray]":
 
 
 def _candidates(problem: Problem, known: Known, judge: _Judge, seen: set[Key], n: int, rng) -> Candidates:
-    """Children of the trials that nobody has proposed yet, the best ones' children in turn, and the trials of the first
-    front, each design's latest, to go on with."""
+    """Children of the trials that nobody has proposed yet, and the best ones' children in turn."""
     import numpy as np
 
-    latest = {key_of(item.chosen): i for i, item in enumerate(known.trials)}
-    rank = ranks(known.points, np.maximum(known.excess - NEAR, 0.0))
-    found = judge.again(np.array([i for i in sorted(latest.values()) if rank[i] == 0], int))
+    found = judge.new(known.rows[:0])
     guide, rows, points, excess = Guide.of(problem), known.rows, known.points, known.excess
     for _ in range(GENERATIONS):
         born = children(problem, rows, _order(points, excess), guide, seen, CHILDREN * n, rng)
@@ -236,7 +227,7 @@ def _order(points: "np.ndarray", excess: "np.ndarray") -> "np.ndarray":
     return np.lexsort((-lonely, rank))
 
 
-def _best(problem: Problem, known: Known, candidates: Candidates, own: Settings, n: int, rng) -> list[int]:
+def _best(problem: Problem, known: Known, candidates: Candidates, n: int, rng) -> list[int]:
     """The candidates to train: one after another the one that is expected to add most to the front so far."""
     import numpy as np
 
@@ -248,8 +239,6 @@ def _best(problem: Problem, known: Known, candidates: Candidates, own: Settings,
     low = reference(problem, front if len(front) else candidates.points)
     found: list[int] = []
     while len(found) < n and open_.any():
-        if candidates.again[found].sum() >= round(own.again * n):
-            open_ = open_ & ~candidates.again
         gains = gain(candidates.points, front, low, rng) + NEXT * candidates.points[:, problem.metric]
         gains = np.where(open_, gains, -np.inf)
         place = int(np.argmax(gains))
@@ -294,7 +283,7 @@ def gain(points: "np.ndarray", front: "np.ndarray", low: "np.ndarray", rng) -> "
     return (widths * np.clip(own[:, :1] - heights[None], 0.0, None)).sum(axis=1)
 
 
-def _proposal(problem: Problem, known: Known, own: Settings, candidates: Candidates, place: int) -> Proposal:
-    chosen, heir = chosen_at(problem, candidates.rows[place]), int(candidates.heir[place])
-    epochs = max(1, round(own.long * problem.epochs)) if candidates.again[place] else None
-    return Proposal(chosen, None if heir < 0 else known.trials[heir].number, epochs, NAME)
+def _proposal(problem: Problem, known: Known, candidates: Candidates, place: int) -> Proposal:
+    heir = int(candidates.heir[place])
+    parent = None if heir < 0 else known.trials[heir].number
+    return Proposal(chosen_at(problem, candidates.rows[place]), parent, by=NAME)

@@ -161,32 +161,20 @@ class TestProposals:
             if proposal.parent is not None:
                 assert inherits(PROBLEM, proposal.chosen, past[proposal.parent].chosen)
 
-    def test_some_go_on_as_they_are_for_longer(self):
-        """In a space of 20 designs that are all trained, nothing else is left."""
+    def test_where_every_design_was_trained_nothing_is_proposed(self):
         own = {n: o if n in ("fc0.kernel", "fc0.keep") else o[-1:] for n, o in PROBLEM.parameters.items()}
-        problem = replace(PROBLEM, parameters=own, options={"again": 0.5, "long": 3.0})
+        problem = replace(PROBLEM, parameters=own)
         designs = [LARGEST | {"fc0.kernel": k, "fc0.keep": s} for k in own["fc0.kernel"] for s in own["fc0.keep"]]
         past = trained(problem, [], [Proposal(chosen) for chosen in designs], "random")
-        found = evolve.propose(problem, past, 6, 3)
-        assert 1 <= len(found) <= 3
-        assert all(key_of(p.chosen) == key_of(past[p.parent].chosen) for p in found)
-        assert {p.epochs for p in found} == {3 * PROBLEM.epochs}
-        assert evolve.propose(replace(problem, options={"again": 0.0}), past, 6, 3) == []
+        assert evolve.propose(problem, past, 6, 3) == []
+        (last,) = evolve.propose(problem, past[:-1], 6, 3)
+        assert key_of(last.chosen) == key_of(past[-1].chosen)
 
     def test_new_designs_train_as_long_as_the_problem_says(self):
-        none = evolve.propose(replace(PROBLEM, options={"again": 0.0}), history(), 24, 3)
-        assert all(proposal.epochs is None for proposal in none)
-
-    def test_a_design_goes_on_from_its_latest_trial(self):
-        past = history()
-        best = max(past, key=lambda item: item.values[0])
-        past += trained(PROBLEM, past, [Proposal(best.chosen, best.number, 12)], "evolve")
-        for proposal in evolve.propose(replace(PROBLEM, options={"again": 1.0}), past, 24, 3):
-            if key_of(proposal.chosen) == key_of(best.chosen):
-                assert proposal.parent == past[-1].number
+        assert all(proposal.epochs is None for proposal in evolve.propose(PROBLEM, history(), 24, 3))
 
     def test_without_inheritance_nobody_has_parents(self):
-        found = evolve.propose(replace(PROBLEM, options={"inherit": False, "again": 0.0}), history(), 24, 3)
+        found = evolve.propose(replace(PROBLEM, options={"inherit": False}), history(), 24, 3)
         assert all(proposal.parent is None for proposal in found)
 
     def test_stays_near_the_budget(self):
@@ -212,6 +200,41 @@ class TestProposals:
             judge = evolve._Judge(PROBLEM, evolve._known(PROBLEM, trials), evolve.Settings.of(PROBLEM))
             points = judge.new(places_of(PROBLEM, designs)).points
             assert 2 ** -points[:, 1] == pytest.approx(factor * PROBLEM.prices(designs)["lut"], rel=1e-3)
+
+    def test_weights_that_were_handed_down_for_long_hide_no_fresh_design(self):
+        """An octave of training is worth 0.02 here. Trials of very different age are judged as if of the same one."""
+        fresh, old = history(60), [1 + 15 * (item.number % 2) for item in history(60)]
+        past = [
+            replace(item, values=(item.values[0] + 0.02 * np.log2(age), item.values[1]), epochs=PROBLEM.epochs * age)
+            for item, age in zip(fresh, old, strict=True)
+        ]
+        known = evolve._known(PROBLEM, past)
+        judge = evolve._Judge(PROBLEM, known, evolve.Settings.of(PROBLEM))
+        worth = np.array([item.values[0] for item in fresh]) + 0.08  # as old as the oldest
+        points, _ = judge.expected(known.rows)
+        assert np.abs(known.points[:, 0] - worth).max() == pytest.approx(0.08)
+        assert np.abs(points[:, 0] - worth).max() < 0.02
+        assert points[:, 1] == pytest.approx(known.points[:, 1])  # what the closed form says is the same at any age
+        others = history(20, seed=9)
+        expected, _ = judge.expected(places_of(PROBLEM, [item.chosen for item in others]))
+        assert (expected[:, 0] - [item.values[0] + 0.08 for item in others]).std() < 0.02
+
+    def test_luck_is_no_front(self):
+        """A trial that was measured far above what its like are is judged as they are."""
+        past = history(60)
+        lucky = past[30]
+        past[30] = replace(lucky, values=(lucky.values[0] + 0.2, lucky.values[1]))
+        known = evolve._known(PROBLEM, past)
+        points, _ = evolve._Judge(PROBLEM, known, evolve.Settings.of(PROBLEM)).expected(known.rows)
+        assert points[30, 0] < lucky.values[0] + 0.1
+
+    def test_optimism_is_for_what_is_new(self):
+        past = history()
+        problem = replace(PROBLEM, options={"optimism": 2.0})
+        known = evolve._known(problem, past)
+        judge = evolve._Judge(problem, known, evolve.Settings.of(problem))
+        rows = places_of(problem, [item.chosen for item in history(20, seed=9)])
+        assert (judge.new(rows).points[:, 0] > judge.expected(rows)[0][:, 0]).all()
 
     def test_three_objectives(self):
         three = replace(PROBLEM, objectives=(*PROBLEM.objectives, Objective("latency_ns", False)))
