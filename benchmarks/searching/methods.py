@@ -18,7 +18,7 @@ PEERS = {"AutoQKeras": "autoqkeras", "HGQ2": "hgq2"}  # name -> environment and 
 BATCH = 1024
 OURS = 512  # of the strategies: sparse networks want more steps
 INPUTS = [f"truncated_bits({bits},{integer})" for bits, integer in ((5, 2), (6, 2), (6, 3), (7, 2), (7, 3), (8, 3))]
-LONG = "-long"  # behind a strategy's name: more trials, and a longer last training
+LONG = "-long"  # behind a strategy's name: more trials, and longer trainings
 LUT_BUDGET = 40_000  # loose: strategies that allocate under a budget need one
 
 
@@ -35,15 +35,22 @@ class Plan:
     autoqkeras_epochs: int
     hgq2_epochs: int
     hgq2_points: int
-    long_trials: int = 400
-    long_final_epochs: int = 300
+    long_trials: int = 240
+    long_epochs: int = 20
+    long_final_epochs: int = 120
     long_finals: int = 24
 
     def of(self, name: str) -> "Plan":
         """The plan for a strategy by its name in the benchmark."""
         if not name.endswith(LONG):
             return self
-        return replace(self, trials=self.long_trials, final_epochs=self.long_final_epochs, finals=self.long_finals)
+        return replace(
+            self,
+            trials=self.long_trials,
+            epochs=self.long_epochs,
+            final_epochs=self.long_final_epochs,
+            finals=self.long_finals,
+        )
 
 
 FULL = Plan(100, 12, 60, 16, 100, 15, 1500, 24)
