@@ -11,7 +11,7 @@ design is worth. A child starts from the weights of the nearest trial that it ca
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
 from flow.search import fit, surrogate
@@ -74,10 +74,12 @@ class Candidates:
     points: "np.ndarray"
     excess: "np.ndarray"
 
-    def joined(self, other: "Candidates") -> "Candidates":
+    @staticmethod
+    def joined(parts: "Sequence[Candidates]") -> "Candidates":
         import numpy as np
 
-        return Candidates(*(np.concatenate([getattr(self, f), getattr(other, f)]) for f in self.__dataclass_fields__))
+        names = [field.name for field in fields(Candidates)]
+        return Candidates(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
 def propose(problem: Problem, past: Sequence[Past], n: int, seed: int) -> list[Proposal]:
@@ -91,7 +93,8 @@ def propose(problem: Problem, past: Sequence[Past], n: int, seed: int) -> list[P
     judge = _Judge(problem, known, own)
     known = replace(known, points=judge.expected(known.rows)[0])
     candidates = _candidates(problem, known, judge, taken(past), n, rng)
-    found = [_proposal(problem, known, candidates, place) for place in _best(problem, known, candidates, n, rng)]
+    best = [] if candidates is None else _best(problem, known, candidates, n, rng)
+    found = [_proposal(problem, known, candidates, place) for place in best]
     mine, room = {key_of(proposal.chosen) for proposal in found}, sizes(problem)
 
     def draw() -> dict[str, str] | None:
@@ -200,20 +203,21 @@ def _hurts(problem: Problem, damages) -> "list[np.ndarray]":
     return [0.5 * hurt / unit + 0.5 * np.linspace(0.0, 1.0, len(hurt)) for hurt in found]
 
 
-def _candidates(problem: Problem, known: Known, judge: _Judge, seen: set[Key], n: int, rng) -> Candidates:
-    """Children of the trials that nobody has proposed yet, and the best ones' children in turn."""
+def _candidates(problem: Problem, known: Known, judge: _Judge, seen: set[Key], n: int, rng) -> Candidates | None:
+    """Children of the trials that nobody has proposed yet, and the best ones' children in turn; None where there are
+    none."""
     import numpy as np
 
-    found = judge.new(known.rows[:0])
+    found: list[Candidates] = []
     guide, rows, points, excess = Guide.of(problem), known.rows, known.points, known.excess
     for _ in range(GENERATIONS):
         born = children(problem, rows, _order(points, excess), guide, seen, CHILDREN * n, rng)
         if len(born):
-            found = found.joined(judge.new(born))
-        rows = np.concatenate([known.rows, found.rows])
-        points = np.concatenate([known.points, found.points])
-        excess = np.concatenate([known.excess, found.excess])
-    return found
+            found.append(judge.new(born))
+        rows = np.concatenate([known.rows, *(part.rows for part in found)])
+        points = np.concatenate([known.points, *(part.points for part in found)])
+        excess = np.concatenate([known.excess, *(part.excess for part in found)])
+    return Candidates.joined(found) if found else None
 
 
 def _order(points: "np.ndarray", excess: "np.ndarray") -> "np.ndarray":
@@ -231,8 +235,6 @@ def _best(problem: Problem, known: Known, candidates: Candidates, n: int, rng) -
     """The candidates to train: one after another the one that is expected to add most to the front so far."""
     import numpy as np
 
-    if not len(candidates.rows):
-        return []
     # Where hardly anything is near the budget, those that are nearest to it.
     least = np.sort(candidates.excess)[min(n, len(candidates.excess)) - 1]
     front, open_ = known.points[known.excess <= NEAR], candidates.excess <= max(NEAR, least)

@@ -61,6 +61,8 @@ def by_layer(chosen: Chosen) -> dict[str, dict[str, float]]:
 
 
 def prices(designs: Sequence[Chosen]) -> dict[str, np.ndarray]:
+    if not designs:
+        return {}  # as in the loop: no designs, no figures
     lut = np.array([sum(row["lut"] for row in by_layer(chosen).values()) for chosen in designs])
     kernels = [[f"{layer}.kernel" for layer in LAYERS] for _ in designs]
     stored = [sum(bits(c[k]) * SIZE[k[:3]] for k in names) for c, names in zip(designs, kernels)]
