@@ -14,6 +14,7 @@ from pathlib import Path
 
 import networks
 import numpy as np
+from anatomy import anatomy
 from events import GRID
 from fronts import REFERENCE
 
@@ -101,8 +102,8 @@ def _measured(path: Path, data: Path) -> dict | None:
 
 
 def synthesise(rows: list[tuple[dict, Path]], work: Path) -> list[dict]:
-    """The rows, each with the folder of its network, with Yosys' figures in place of the traced ones, which stay as
-    `traced_lut`; `failed` says why one has none."""
+    """The rows, each with the folder of its network, with what the network is made of, and with Yosys' figures in place of
+    the traced ones, which stay as `traced_lut`; `failed` says why one has none."""
     from flow.firmware import rtl
     from flow.synth import cache
     from flow.synth.job import Job
@@ -121,7 +122,8 @@ def synthesise(rows: list[tuple[dict, Path]], work: Path) -> list[dict]:
         tool = TOOLS["yosys"]
         jobs.append(Job(project.resolve(), tool.name, tool.usual, Limits(SYNTHESIS_S), cache.root()))
     found = []
-    for (row, _), outcome in zip(rows, run(jobs, JobSettings()) if jobs else [], strict=True):
+    for (row, folder), outcome in zip(rows, run(jobs, JobSettings()) if jobs else [], strict=True):
+        row = row | anatomy(networks.read(folder / row["network"]))
         if outcome.report is None:
             found.append(row | {"failed": str(outcome.message)})
         else:

@@ -194,10 +194,18 @@ def show(found: dict) -> None:
         mean = f"{row['mean']:.4f}{error}"
         seconds = "-" if row["seconds"] is None else f"{row['seconds']:.0f}"
         print(f"{method:14}{mean:>20}{seconds:>9}{row['points']:8}{shown:>17}{share:>8}")
+    print(
+        "\nsynthesised: test accuracy, Yosys' LUT cells, and by layer weights that matter (signed digits of each, mean)"
+    )
     for method, own in found["fronts"].items():
-        cells = (f"{row['test']:.4f} at {row['lut']:.0f}" for row in own["synth"] if "failed" not in row)
-        print(f"\n{method}, Yosys' LUT cells: " + ", ".join(cells))
+        for row in (row for row in own["synth"] if "failed" not in row):
+            print(f"{method:14}{row['test']:.4f}{row['lut']:9.0f}  {_made_of(row)}")
     _show_marks(found["marks"])
+
+
+def _made_of(row: dict) -> str:
+    parts = zip(row.get("weights", ()), row.get("digits", ()))
+    return "  ".join(f"{weights} ({digits / max(weights, 1):.2f})" for weights, digits in parts)
 
 
 def _show_marks(marks: dict) -> None:

@@ -201,6 +201,19 @@ class TestWhatIsReadBack:
         folders = {methods.strategy_folder(tmp_path, "evolve", 1, each) for each in (plan, methods.FULL)}
         assert len(folders) == 2
 
+    def test_only_weights_on_a_path_from_input_to_output_matter(self, benchmark_module):
+        networks, anatomy = benchmark_module("networks"), benchmark_module("anatomy")
+        kernels = [
+            [[1.0, 0.75, 0.0], [0.0, 0.0, 3.0]],  # nobody reads the third unit
+            [[0.5, 0.0], [0.0, -1.5], [0.0, 0.0]],  # the second one's is read
+            [[1.0], [0.0]],  # and leads nowhere
+        ]
+        layers = [networks.Layer(np.array(kernel), np.zeros(len(kernel[0])), {}) for kernel in kernels]
+        told = anatomy.anatomy(layers)
+        assert told == {"inputs": [1, 1, 1], "weights": [1, 1, 1], "digits": [1, 1, 1]}
+        layers[2].kernel[1] = 7.0
+        assert anatomy.anatomy(layers) == {"inputs": [1, 2, 2], "weights": [2, 2, 2], "digits": [3, 3, 3]}
+
     def test_a_network_is_priced_anew_for_other_events(self, benchmark_module, tmp_path):
         """One layer that picks the class by the sign of the first value."""
         record, pricing = benchmark_module("record"), benchmark_module("pricing")
