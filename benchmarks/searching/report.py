@@ -40,6 +40,7 @@ def summary(rows: Rows, synthesised: Mapping[str, list[dict]]) -> dict:
             }
             for method in methods
         },
+        "lut_at": {method: _lut_at(method, rows) for method in methods},
         "predicted_lut": {method: told for method in methods if (told := _predicted(method, rows))},
         "inexact": sum(not row["exact"] for own in rows.values() for row in own),
     }
@@ -64,6 +65,16 @@ def _volumes(method: str, rows: Rows, curves: Mapping) -> dict:
         "seconds": _mean(ends.values()) if ends else None,
         "points": sum(len(found) for key, found in rows.items() if key[0] == method),
     }
+
+
+def _lut_at(method: str, rows: Rows) -> dict[str, float | None]:
+    """Accuracy → traced LUTs of the cheapest final point that is not less accurate, geometric mean of the seeds; None where a
+    seed has none."""
+    found = {}
+    for accuracy in ACCURACIES:
+        least = [least_lut(own, accuracy) for own in _by_seed(method, rows).values()]
+        found[f"{accuracy:g}"] = None if None in least else float(np.exp(_mean(np.log(least))))
+    return found
 
 
 def _predicted(method: str, rows: Rows) -> dict | None:
@@ -194,6 +205,10 @@ def show(found: dict) -> None:
         mean = f"{row['mean']:.4f}{error}"
         seconds = "-" if row["seconds"] is None else f"{row['seconds']:.0f}"
         print(f"{method:14}{mean:>20}{seconds:>9}{row['points']:8}{shown:>17}{share:>8}")
+    print("\nLUTs (traced, geometric mean of the seeds; -: a seed has none) at test accuracies of at least")
+    print(f"{'':14}" + "".join(f"{accuracy:>10g}" for accuracy in ACCURACIES))
+    for method, row in found["lut_at"].items():
+        print(f"{method:14}" + "".join(f"{'-' if lut is None else f'{lut:.0f}':>10}" for lut in row.values()))
     print(
         "\nsynthesised: test accuracy, Yosys' LUT cells, and by layer weights that matter (signed digits of each, mean)"
     )

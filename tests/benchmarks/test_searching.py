@@ -87,6 +87,11 @@ class TestSeedsWithoutAPoint:
         ratios = [mark for mark in marks["lut_to_hgq2"] if mark["accuracy"] == 0.70]
         assert all(mark["ratio"] == 1.0 for mark in ratios)  # of the seeds that both have: the first
 
+    def test_luts_at_an_accuracy_are_those_of_all_seeds(self, report):
+        rows = {("random", 1): GOOD, ("random", 2): [row(5, 0.71, 1024)]}
+        told = report.summary(rows, {})["lut_at"]["random"]
+        assert told["0.7"] == pytest.approx(512) and told["0.71"] == pytest.approx(1024) and told["0.72"] is None
+
     def test_with_the_same_seeds_a_seed_without_a_point_does_not_have_it(self, report):
         rows = {("random", 1): GOOD, ("random", 2): [], ("HGQ2", 1): GOOD, ("HGQ2", 2): GOOD}
         for mark in report.summary(rows, {})["marks"]["lut_to_hgq2"]:
