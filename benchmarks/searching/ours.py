@@ -23,10 +23,9 @@ from flow.loop.batches import search
 from flow.loop.context import Context
 from flow.loop.ground import Ground
 from flow.loop.prepare import lay_ground, read_data
-from flow.loop.rounds import heir
+from flow.loop.rounds import train_long
 from flow.loop.state import State
-from flow.loop.training import train_on
-from flow.loop.trials import origin, predicted
+from flow.loop.trials import predicted
 from flow.store import Step, versions
 from flow.study import State as TrialState
 from flow.study import Trial
@@ -45,9 +44,7 @@ def main() -> None:
     ground = lay_ground(context)
     state = search(context, ground, State(pricing.start(context)), 1)
     chosen = _front(context, ground, state, finals)
-    designs = [trial.design for trial in chosen]
-    starts = [origin(context, ground, state, trial.design, heir(trial)) for trial in chosen]
-    final = train_on(context, ground, "final", designs, starts, context.task.train.final_epochs)
+    final = train_long(context, ground, state, chosen)
     metric, kept = context.task.objective.metric, Kept(out / "kept")
     for trial in (trial for trial in state.trials if trial.state is TrialState.TRAINED):
         step = Step(context.store.folder / trial.step, trial.step, {})

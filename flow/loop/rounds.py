@@ -12,6 +12,7 @@ from flow.loop.state import Built, Round, State
 from flow.loop.training import train_on
 from flow.loop.trials import origin, predicted
 from flow.search.choose import Candidate, choose, rank
+from flow.store import Step
 from flow.study import State as TrialState
 from flow.study import Trial
 from flow.train.designs import figures_of
@@ -35,9 +36,7 @@ def shortlist(context: Context, ground: Ground, state: State, number: int) -> tu
     chosen = [trials[c.digest] for c in ranked[: SHORTLIST * task.search.builds]]
     if not chosen:
         return ()
-    designs = [trial.design for trial in chosen]
-    origins = [origin(context, ground, state, trial.design, heir(trial)) for trial in chosen]
-    step = train_on(context, ground, "final", designs, origins, task.train.final_epochs)
+    step = train_long(context, ground, state, chosen)
     rows = []
     for member, trial in enumerate(chosen):
         row = step.result["members"][member]
@@ -97,9 +96,16 @@ def winners(context: Context, state: State) -> list[Built]:
     return [item for item in state.built if item.inside(context.limits, clock)]
 
 
-def heir(trial: Trial) -> int | None:
-    """Whose weights the long training starts from: the trial's own where they are inherited, and so trained longer."""
-    return None if trial.parent is None else trial.number
+def train_long(context: Context, ground: Ground, state: State, trials: Sequence[Trial]) -> Step:
+    """The last training of some trials' designs, from the trial's own weights where they were inherited, and so trained
+    longer; else from where trials start."""
+    own = [trial.parent is not None for trial in trials]
+    designs = [trial.design for trial in trials]
+    origins = [
+        origin(context, ground, state, trial.design, trial.number if inherited else None)
+        for trial, inherited in zip(trials, own)
+    ]
+    return train_on(context, ground, "final", designs, origins, context.task.train.final_epochs, settled=own)
 
 
 def _bar(state: State, metric: str, context: Context) -> float:

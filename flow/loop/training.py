@@ -25,10 +25,12 @@ def train_on(
     starts: Sequence[Origin],
     epochs: int,
     costs: Sequence[float] | None = None,
+    settled: Sequence[bool] | None = None,
 ) -> Step:
     """Train designs as a step on the ground that was laid; None stands for the float network.
 
     With `costs`, one for each design, successive halving takes out those that another one beats at no more cost.
+    `settled` tells which designs start from weights that were pruned for them (None: none does).
     """
     settings, point = context.task.train, ground.physics.point
     schedule = _schedule(context, designs, epochs, costs is not None)
@@ -45,10 +47,12 @@ def train_on(
         "costs": None if schedule.halving is None else list(costs),
         "teacher": teacher[0],
     } | ({} if wide is None else {"wide": wide.to_json()})
+    own = [False] * len(designs) if settled is None else list(settled)
+    inputs |= {"settled": own} if any(own) else {}
 
     def compute():
         prices = [0.0] * len(designs) if costs is None else costs
-        begins = [Start(parameters, cost) for (_, parameters), cost in zip(starts, prices, strict=True)]
+        begins = [Start(p, cost, pruned) for (_, p), cost, pruned in zip(starts, prices, own, strict=True)]
         with context.stage(f"training {name}"):
             if context.jobs.system is not System.LOCAL:
                 return _timed(_train_elsewhere, context, ground, designs, begins, schedule, teacher[1], wide)

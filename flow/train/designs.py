@@ -38,10 +38,12 @@ class Physics:
 
 @dataclass(frozen=True)
 class Start:
-    """Where a member's training starts: parameters by name (None = random), and its cost, which halving looks at."""
+    """Where a member's training starts: parameters by name (None = random), its cost, which halving looks at, and whether
+    the parameters were pruned for this very design (`flow.train.population.Member`)."""
 
     parameters: Mapping[str, np.ndarray] | None = None
     cost: float = 0.0
+    settled: bool = False
 
 
 def train_designs(
@@ -79,7 +81,7 @@ def train_designs(
     if teacher is not None and schedule.distillation is not None:
         taught = next(logits(topology, [None], [deployed(topology, teacher)], train.values))
     members = [
-        Member(design, dict(start.parameters) if start.parameters else None, seed, cost=start.cost)
+        Member(design, dict(start.parameters) if start.parameters else None, seed, None, start.cost, start.settled)
         for seed, (design, start) in enumerate(zip(designs, starts))
     ]
     trained = train_population(

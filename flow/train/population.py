@@ -35,13 +35,17 @@ Metric = Callable[[np.ndarray], tuple[float, np.ndarray]]
 @dataclass(frozen=True)
 class Member:
     """One network to train: its design (None = float), the parameters it starts from (None = random), and what is
-    its own: seed of its random numbers, learning rate (None = the schedule's), and a cost for halving."""
+    its own: seed of its random numbers, learning rate (None = the schedule's), and a cost for halving.
+
+    `settled`: it starts from weights that were pruned for this very design. Its kernels are as sparse as the design asks
+    from the first epoch on, where others' begin full."""
 
     design: Design | None
     start: Parameters | None = None
     seed: int = 0
     learning_rate: float | None = None
     cost: float = 0.0
+    settled: bool = False
 
 
 @dataclass(frozen=True)
@@ -153,7 +157,9 @@ def _seed_of(seed: int, member: int) -> int:
 
 
 def _prunes(member: Member) -> bool:
-    return member.design is not None and any(part.keep < 1.0 for _, part in member.design.layers)
+    """Whether its kernels become sparser while it trains."""
+    sparse = member.design is not None and any(part.keep < 1.0 for _, part in member.design.layers)
+    return sparse and not member.settled
 
 
 class _Run:
@@ -247,9 +253,9 @@ class _Run:
         share = pruning.share(epoch, self.schedule.epochs)
         for item in group:
             fisher = item.fisher if epoch == 0 else item.second
-            design = item.member.design
+            design, own = item.member.design, 1.0 if item.member.settled else share
             item.masks = masks(
-                self.topology, design, share, item.parameters, pruning.importance, fisher, item.masks, item.living
+                self.topology, design, own, item.parameters, pruning.importance, fisher, item.masks, item.living
             )
 
     def _measure_fisher(self, group: Sequence[_Live]) -> None:

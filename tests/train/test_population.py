@@ -150,6 +150,22 @@ def test_what_is_masked_stays_masked():
         )
 
 
+def test_who_is_settled_keeps_its_zeros_and_counts_from_the_first_epoch():
+    values, labels = sample()
+    schedule = Schedule(6, 64, 1e-2, 1, pruning=Pruning(until=0.5))
+    told = Events(values, labels), schedule, monitor(values, labels)
+    (first,) = train(TOPOLOGY, members(1, keep=0.3), *told)
+    design, start = members(1, keep=0.3)[0].design, dict(first.parameters)
+    settled, anew = train(TOPOLOGY, [Member(design, start, settled=True), Member(design, start)], *told)
+    kernels = [f"{layer.name}.kernel" for layer in TOPOLOGY.weighted]
+    for item, same in ((settled, True), (anew, False)):
+        zeros = [np.array_equal(item.parameters[name] == 0, first.parameters[name] == 0) for name in kernels]
+        assert all(zeros) == same
+    (once,) = train(TOPOLOGY, [Member(design, start, settled=True)], told[0], Schedule(1, 64, 1e-2, 1), told[2])
+    assert once.best == 1 and (once.parameters["fc0.kernel"] != first.parameters["fc0.kernel"]).any()
+    assert anew.best >= 3
+
+
 def test_a_normalization_on_its_own_is_never_pruned():
     topology = NETWORKS["scale"]
     design = example_design(topology, 1, kernels=(Fixed(4, 0),), keep=0.5)
