@@ -112,7 +112,9 @@ def _synthesised(options, methods: list[str], runs: list[Run], rows: dict, work:
 
 def _options():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="one seed, few strategies, a short HGQ2 schedule")
+    parser.add_argument(
+        "--quick", action="store_true", help="one seed, few strategies, fewer AutoQKeras trials, a short HGQ2 schedule"
+    )
     parser.add_argument("--peers", type=Path, metavar="FOLDER", help="run AutoQKeras and HGQ2, their environments here")
     parser.add_argument("--seeds", type=int, help="of every method (default 3, quick 1; 0: only what --with has)")
     parser.add_argument("--first-seed", type=int, default=1)
@@ -124,7 +126,9 @@ def _options():
         help=f"of this program, NAME{LONG}: a long run (default all, quick two)",
     )
     parser.add_argument("--trials", type=int, help=f"of a strategy (default {FULL.trials}, quick {QUICK.trials})")
-    parser.add_argument("--autoqkeras-trials", type=int, help=f"default {FULL.autoqkeras_trials}")
+    parser.add_argument(
+        "--autoqkeras-trials", type=int, help=f"default {FULL.autoqkeras_trials}, quick {QUICK.autoqkeras_trials}"
+    )
     parser.add_argument("--hgq2-epochs", type=int, help=f"default {FULL.hgq2_epochs}, quick {QUICK.hgq2_epochs}")
     parser.add_argument("--work", type=Path, default=_cache(), help="finished runs are kept here (default %(default)s)")
     cores = len(os.sched_getaffinity(0))

@@ -54,7 +54,7 @@ class Plan:
 
 
 FULL = Plan(100, 12, 60, 16, 100, 15, 1500, 24)
-QUICK = Plan(100, 12, 60, 16, 100, 15, 120, 12)
+QUICK = Plan(100, 12, 60, 16, 40, 15, 120, 12)
 
 
 @dataclass(frozen=True)

@@ -192,7 +192,9 @@ def _ratio(method: str, when: str, moment: float | None, accuracy: float, pairs:
 def show(found: dict) -> None:
     """The tables for people, on standard output."""
     if found.get("quick"):
-        print("quick: one seed, few strategies and a short HGQ2 schedule; not the comparison itself\n")
+        print(
+            "quick: one seed, few strategies, fewer AutoQKeras trials, a short HGQ2 schedule; not the comparison itself\n"
+        )
     reference = found["reference_point"]
     print(f"hypervolume above accuracy {reference['accuracy']} and below {reference['lut']} LUTs (test, traced)")
     print(f"{'method':14}{'hypervolume':>20}{'seconds':>9}{'points':>8}{'s to AutoQKeras':>17}{'share':>8}")
