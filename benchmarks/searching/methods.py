@@ -35,8 +35,8 @@ class Plan:
     autoqkeras_epochs: int
     hgq2_epochs: int
     hgq2_points: int
-    long_trials: int = 240
-    long_epochs: int = 20
+    long_trials: int = 120
+    long_epochs: int = 40
     long_final_epochs: int = 120
     long_finals: int = 24
 

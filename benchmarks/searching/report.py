@@ -211,11 +211,13 @@ def show(found: dict) -> None:
     print(f"{'':14}" + "".join(f"{accuracy:>10g}" for accuracy in ACCURACIES))
     for method, row in found["lut_at"].items():
         print(f"{method:14}" + "".join(f"{'-' if lut is None else f'{lut:.0f}':>10}" for lut in row.values()))
-    print(
-        "\nsynthesised: test accuracy, Yosys' LUT cells, and by layer weights that matter (signed digits of each, mean)"
-    )
-    for method, own in found["fronts"].items():
-        for row in (row for row in own["synth"] if "failed" not in row):
+    synthesised = {method: own["synth"] for method, own in found["fronts"].items() if own["synth"]}
+    if synthesised:
+        print(
+            "\nsynthesised: test accuracy, Yosys' LUT cells, by layer weights that matter (mean signed digits of each)"
+        )
+    for method, rows in synthesised.items():
+        for row in (row for row in rows if "failed" not in row):
             print(f"{method:14}{row['test']:.4f}{row['lut']:9.0f}  {_made_of(row)}")
     _show_marks(found["marks"])
 
