@@ -344,7 +344,7 @@ class Space(_Part):
 class Search(_Part):
     """How candidates are proposed, and how often reports steer."""
 
-    strategy: str = Field("neighbours", description="Who proposes; `flow strategies` lists them.")
+    strategy: str = Field("evolve", description="Who proposes; `flow strategies` lists them.")
     rounds: Positive = Field(2, description="Rounds of propose, train, build, synthesise, calibrate.")
     trials: Positive = Field(64, description="Designs trained in each round.")
     builds: Positive = Field(3, description="Designs built and synthesised in each round.")
