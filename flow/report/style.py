@@ -42,7 +42,7 @@ td { overflow-wrap: break-word; max-width: 34rem; }
 td small { color: var(--muted); font-size: .87em; font-weight: 400; white-space: normal; }
 td.number small { display: block; }
 td.good { color: var(--good); font-weight: 600; }
-td.bad { color: var(--bad); font-weight: 600; }
+td.bad { color: var(--bad); font-weight: 600; overflow-wrap: anywhere; }
 pre { padding: .7rem .9rem; overflow-x: auto; background: var(--soft); border-radius: .4rem;
   font-size: .85rem; line-height: 1.4; }
 summary { cursor: pointer; color: var(--muted); }
