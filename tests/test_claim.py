@@ -42,7 +42,7 @@ def holder(tmp_path):
         child = FORK.Process(target=hold, args=(tmp_path, told, host), daemon=True)
         child.start()
         children.append(child)
-        assert told.get(timeout=20) is not None
+        assert told.get(timeout=300) is not None
         return child
 
     yield start
@@ -249,7 +249,7 @@ def test_one_of_many_takes_over(tmp_path, holder):
         children = [FORK.Process(target=take_over, args=(tmp_path, gate, told)) for _ in range(5)]
         for process in children:
             process.start()
-        got = [told.get(timeout=20) for _ in children]
+        got = [told.get(timeout=300) for _ in children]
         for process in children:
             process.join()
         assert sum(got) == 1

@@ -57,13 +57,13 @@ def test_a_batch_whose_worker_was_killed_is_taken_over(tmp_path):
     told = FORK.Queue()
     holder = FORK.Process(target=hold, args=(tmp_path, told), daemon=True)
     holder.start()
-    assert told.get(timeout=20) is True
+    assert told.get(timeout=300) is True
     waiter = FORK.Process(target=hold, args=(tmp_path, told), daemon=True)
     waiter.start()
     time.sleep(0.5)
     assert told.empty()
     os.kill(holder.pid, signal.SIGKILL)
-    assert told.get(timeout=20) is True
+    assert told.get(timeout=300) is True
     waiter.kill()
     for process in (holder, waiter):
         process.join()

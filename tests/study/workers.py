@@ -83,7 +83,7 @@ def together(
 def bring(folder: Path, at: Place, name: str, start, counts: tuple[int, ...]) -> None:
     mine = study(at, folder, name=name)
     for count in counts:
-        start.wait(60)
+        start.wait(300)
         assert mine.sync(trials(count)) == ""
 
 

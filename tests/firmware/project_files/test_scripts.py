@@ -26,7 +26,7 @@ def test_a_part_that_yosys_knows_not_is_mapped_to_plain_luts():
 def test_a_simulation_that_is_not_there_says_why(tmp_path):
     text = makefile.text(replace(FACTS, csim_missing="the compiler isn't $free"))
     (tmp_path / "Makefile").write_text(text)
-    done = subprocess.run(["make", "csim"], cwd=tmp_path, check=False, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(["make", "csim"], cwd=tmp_path, check=False, capture_output=True, text=True, timeout=300)
     assert done.returncode != 0 and "no C simulation with a plain compiler: the compiler isn't $free" in done.stderr
 
 

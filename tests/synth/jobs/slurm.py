@@ -110,7 +110,7 @@ def _idle(environment: dict[str, str]) -> bool:
     return done.stdout.strip() in ("idle", "mix")
 
 
-def _until(condition, folder: Path, started: list[subprocess.Popen], seconds: float = 20.0) -> None:
+def _until(condition, folder: Path, started: list[subprocess.Popen], seconds: float = 120.0) -> None:
     end = time.monotonic() + seconds
     while not condition():
         gone = [process.args[0] for process in started if process.poll() is not None]

@@ -80,7 +80,7 @@ def test_a_batch_job_that_is_cancelled_in_mid_run_is_replaced(tmp_path, monkeypa
         assert listening == {"127.0.0.1"}
         for line in queue():  # both: which of them runs it is Slurm's matter
             subprocess.run(["scancel", "--signal=KILL", "--full", line.split()[0]], check=True)
-        outcomes = outcomes.result(90)
+        outcomes = outcomes.result(300)
     assert [outcome.state for outcome in outcomes] == [State.DONE] * 2 and outcomes[0].attempts == 2
     assert said(record).count("a begin") == 2 and said(record).count("b begin") == 1
     wait_for(lambda: not carrying(WORD) and not queue())
@@ -104,7 +104,7 @@ def test_an_interrupt_takes_the_batch_jobs_back(tmp_path, monkeypatch):
     child = program(tmp_path, "slurm", "a")
     wait_for(lambda: carrying(WORD))
     child.send_signal(signal.SIGINT)
-    _, error = child.communicate(timeout=40)
+    _, error = child.communicate(timeout=300)
     assert child.returncode == -signal.SIGINT and "KeyboardInterrupt" in error and said(record) == ["a begin"]
     wait_for(lambda: not carrying(WORD) and not queue())
 

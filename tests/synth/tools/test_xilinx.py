@@ -349,7 +349,7 @@ puts $said
 def test_the_small_tcl_does_as_the_real_one(tmp_path):
     path = tmp_path / "script.tcl"
     path.write_text(SCRIPT)
-    real = subprocess.run(["tclsh", str(path)], capture_output=True, text=True, check=True, timeout=60).stdout
+    real = subprocess.run(["tclsh", str(path)], capture_output=True, text=True, check=True, timeout=300).stdout
     said = []
     small_tcl.Tcl({}, said.append).source(str(path))
     assert said == real.splitlines() and "ERROR: broken at 3" in said
