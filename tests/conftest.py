@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import tempfile
 
 import pytest
@@ -14,6 +15,8 @@ def pytest_configure(config):
     processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1))
     # OpenMP's threads wait for each other busily: with more of them than cores, alkaid takes several times as long.
     os.environ.setdefault("OMP_NUM_THREADS", str(max((os.cpu_count() or 1) // processes, 1)))
+    # A shell gives what it starts in the background a SIGINT that is ignored; programs that tests start would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     config.own_cache = tempfile.mkdtemp(prefix="flow-cache-")
     os.environ[CACHE] = config.own_cache
     os.environ["DASK_CONFIG"] = config.own_cache  # read when Dask is imported: not the user's queues and keys

@@ -143,7 +143,7 @@ class Watched:
     def interrupt(self) -> subprocess.CompletedProcess:
         """Ctrl-C, and what became of it."""
         self.process.send_signal(signal.SIGINT)
-        status = self.process.wait(60)
+        status = self.process.wait(300)
         return subprocess.CompletedProcess(self.process.args, status, "", self.said)
 
     def kill(self, tools: bool = True) -> None:

@@ -33,7 +33,7 @@ def dashboard(storage: str, log: Path):
         )
 
     def get(path: str) -> dict:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/{path}", timeout=30) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/{path}", timeout=300) as answer:
             return json.loads(answer.read())
 
     try:

@@ -145,7 +145,7 @@ def test_a_pool_runs_no_more_at_once_than_its_size(tmp_path):
     with local.open_pool(JobSettings(at_once=2), tmp_path, None) as pool:
         futures = [pool.submit(os.getpid) for _ in range(20)]
         assert {future.result(300) for future in futures} == {os.getpid()}
-        assert isinstance(pool.submit(int, "x").exception(10), ValueError)
+        assert isinstance(pool.submit(int, "x").exception(300), ValueError)
 
 
 PROGRAM = """

@@ -211,7 +211,7 @@ def test_two_runs_at_once_do_not_meet(tmp_path, monkeypatch):
         work = tmp_path / f"work{number}"
         work.mkdir()
         read, found = subject.read(project, vivado.TOOL.implementation), vivado.find()
-        both.wait(60)
+        both.wait(300)
         return job.run(vivado.TOOL, read, Stage.SYNTH, found, Limits(60.0), work)
 
     found = process.in_parallel([lambda n=n: one(n) for n in range(2)], 2)
