@@ -93,12 +93,12 @@ def _synthesised(options, methods: list[str], runs: list[Run], rows: dict, work:
     """By method, the points of its first seed that are compared at equal accuracy, with Yosys' figures, the cheapest
     first."""
     seed = options.first_seed
-    peers = front(rows.get(("AutoQKeras", seed), []))[-1:]
-    accuracies = [*(ACCURACIES[1::2] if options.quick else ACCURACIES), *(row["test"] for row in peers)]
+    best = front(rows.get(("AutoQKeras", seed), []))[-1:]
+    accuracies = [*(ACCURACIES[1::2] if options.quick else ACCURACIES), *(row["test"] for row in best)]
     chosen = []
     for run in (run for run in runs if run.method in methods and run.seed == seed):
-        points = [cheapest(rows[run.method, seed], accuracy) for accuracy in accuracies]
-        points += peers if run.method == "AutoQKeras" else ()
+        # AutoQKeras is compared at its best accuracy alone, and its large networks take Yosys longest.
+        points = best if run.method == "AutoQKeras" else [cheapest(rows[run.method, seed], a) for a in accuracies]
         by_name = {row["network"]: row for row in points if row is not None}
         chosen += [(run.method, row, run.folder) for row in by_name.values()]
     chosen.sort(key=lambda item: -item[1]["lut"])  # the largest first: at the end no core waits for one
