@@ -210,7 +210,7 @@ def _environments(options) -> tuple[dict[str, Path], dict[str, str]]:
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    sys.stderr.write(f"{text}\n")  # at once, so that lines of two threads stay apart
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -27,8 +28,9 @@ def pytest_unconfigure(config):
 
 
 @pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory, monkeypatch):
+def own_cache(pytestconfig, monkeypatch) -> Path:
     """The folder of the test's own cache."""
-    path = tmp_path_factory.mktemp("cache")
+    # Not of tmp_path_factory, which looks through all folders that it has made before it makes another.
+    path = Path(tempfile.mkdtemp(dir=pytestconfig.own_cache))
     monkeypatch.setenv(CACHE, str(path))
     return path
