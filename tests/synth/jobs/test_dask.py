@@ -149,7 +149,7 @@ def test_a_scheduler_that_restarts_loses_nothing(tmp_path, monkeypatch):
     watch = Heard()
     with ThreadPoolExecutor(1) as aside, ended(scheduler(port), worker(address)) as (first, its_worker):
         outcomes = aside.submit(run, jobs, JobSettings(System.DASK, scheduler=address, backoff_s=0.5), watch)
-        wait_for(lambda: "a end" in said(record) and "c end" in said(record) and carrying(WORD))
+        wait_for(lambda: {("finished", name, State.DONE) for name in "ac"} <= {*watch.events} and carrying(WORD))
         first.kill()
         first.wait()
         with ended(scheduler(port), worker(address)):
