@@ -1,5 +1,7 @@
 """Small networks, each around one kind of layer: whatever follows networks is tested on every one of them."""
 
+import pytest
+
 from flow.topology import Activation, Conv, Dense, Merge, Pool, Reshape, Scale, Topology
 
 IMAGE, STEPS = (6, 6, 2), (10, 3)
@@ -95,3 +97,8 @@ NETWORKS: dict[str, Topology] = {
         flat=27,
     ),
 }
+
+
+def fast_or_slow(fast: tuple[str, ...], names=NETWORKS) -> list:
+    """Names of networks for `parametrize`: all but these few are for when there is time."""
+    return [name if name in fast else pytest.param(name, marks=pytest.mark.slow) for name in names]

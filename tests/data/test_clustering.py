@@ -10,6 +10,7 @@ from flow.data.features import FEATURES
 from flow.data.observables import correlators, event_features, jet_features
 
 EVENTS = range(25)
+pytestmark = pytest.mark.slow  # numba compiles for longer than all of them take
 
 
 def shower(seed: int, particles: int = 120) -> np.ndarray:

@@ -57,12 +57,17 @@ def made(result: dict, folder: Path) -> tuple[str, str]:
     return html.read_text(), markdown.read_text()
 
 
+@pytest.fixture(scope="module")
+def example_page(result, tmp_path_factory) -> tuple[str, str]:
+    return made(result, tmp_path_factory.mktemp("page"))
+
+
 def test_the_example_is_json(result):
     assert json.loads(json.dumps(result)) == result
 
 
-def test_page_stands_alone(result, tmp_path):
-    html, _ = made(result, tmp_path)
+def test_page_stands_alone(example_page):
+    html, _ = example_page
     page = Checked(html)
     assert "script" not in page.seen and "img" not in page.seen and "iframe" not in page.seen
     assert all(link.startswith("#") for link in page.links)
@@ -72,8 +77,8 @@ def test_page_stands_alone(result, tmp_path):
     assert page.seen.count("svg") == 7
 
 
-def test_sections_come_in_order(result, tmp_path):
-    html, markdown = made(result, tmp_path)
+def test_sections_come_in_order(example_page):
+    html, markdown = example_page
     titles = [
         "Budget",
         "Front",
@@ -87,14 +92,13 @@ def test_sections_come_in_order(result, tmp_path):
     assert re.findall(r"^## (.*)$", markdown, re.MULTILINE) == titles
 
 
-def test_same_result_same_bytes(result, tmp_path):
-    first = made(result, tmp_path / "a")
-    assert made(json.loads(json.dumps(result)), tmp_path / "b") == first
-    assert "<dc:date" not in first[0] and "Matplotlib" not in first[0]
+def test_same_result_same_bytes(result, example_page, tmp_path):
+    assert made(json.loads(json.dumps(result)), tmp_path) == example_page
+    assert "<dc:date" not in example_page[0] and "Matplotlib" not in example_page[0]
 
 
-def test_verdict_says_what_was_found(result, tmp_path):
-    html, markdown = made(result, tmp_path)
+def test_verdict_says_what_was_found(result, example_page):
+    html, markdown = example_page
     chosen = result["chosen"]
     own = show(chosen["test"]["signal_efficiency"])
     full = show(result["float"]["test"]["signal_efficiency"])
@@ -105,8 +109,8 @@ def test_verdict_says_what_was_found(result, tmp_path):
     assert sentence in html and sentence in markdown and "±" in own and "measured" in own
 
 
-def test_stand_in_is_noted_at_each_physics_figure(result, tmp_path):
-    html, markdown = made(result, tmp_path)
+def test_stand_in_is_noted_at_each_physics_figure(result, example_page):
+    html, markdown = example_page
     # The head; the front and the table beside it; the ROC and both tables of physics figures.
     assert html.count(STAND_IN) == markdown.count(STAND_IN) == 6
     for caption in ("signal efficiency against LUT", "ROC on the test sample"):
@@ -152,17 +156,17 @@ def test_every_figure_shows_its_fidelity(result):
     assert "timing closure not shown" in tables.budget(result).rows[3][4].tag
 
 
-def test_every_fidelity_is_explained(result, tmp_path):
-    html, _ = made(result, tmp_path)
+def test_every_fidelity_is_explained(example_page):
+    html, _ = example_page
     assert all(f"{fidelity.value} (" in html for fidelity in Fidelity)
 
 
-def test_a_shared_fidelity_moves_to_the_header_and_a_mixed_one_stays(result, tmp_path):
-    html, _ = made(result, tmp_path / "a")
+def test_a_shared_fidelity_moves_to_the_header_and_a_mixed_one_stays(result, example_page, tmp_path):
+    html, _ = example_page
     assert "LUT <small>synth, pre-layout</small></th>" in html
     mixed = copy.deepcopy(result)
     mixed["baselines"][0]["report"] = None
-    html, _ = made(mixed, tmp_path / "b")
+    html, _ = made(mixed, tmp_path)
     assert re.search(r"<td[^>]*>24,859 LUT <small>model</small></td>", html)
     assert re.search(r"<td[^>]*>14,210 LUT <small>synth, pre-layout</small></td>", html)
 
@@ -350,6 +354,7 @@ def test_numbers(value, unit, error, text):
 
 
 def test_units_reuse_and_strategy_are_told(result, tmp_path):
+    result = copy.deepcopy(result)
     name = next(iter(result["chosen"]["design"]["layers"]))
     result["chosen"]["design"]["layers"][name] |= {"width": 0.5, "reuse": 4}
     result["search"] = {"strategy": "evolve"}
@@ -358,6 +363,7 @@ def test_units_reuse_and_strategy_are_told(result, tmp_path):
 
 
 def test_bounds_say_what_holds_every_value(result):
+    result = copy.deepcopy(result)
     result["chosen"]["bounds"] = {"fc0": {"low": -3.5, "high": 12.0, "integer": 4, "accumulator": 11, "fraction": 5}}
     (row,) = tables.bounds(result).rows
     assert [cell.text for cell in row] == ["fc0", "−3.5 to 12", "4", "11", "5"]

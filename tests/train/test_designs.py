@@ -29,6 +29,8 @@ from flow.train.inference import logits
 from flow.train.schedule import Distillation, Schedule
 from flow.width import narrowed_topology, widest
 
+pytestmark = pytest.mark.slow  # they train
+
 TOPOLOGY = NETWORKS["dense normalized"]
 PHYSICS = Physics(OperatingPoint((1, 2), (0,), 0.1), ("a", "b", "c"))
 SCALING = InputScaling(tuple("abcd"), Fixed(12, 4), (0,) * 4, (0.25, -1.0, 0.0, 2.5))
@@ -87,7 +89,6 @@ def test_the_teacher_is_the_float_network():
     assert figures_of(result["members"][1]["figures"])["accuracy"].value > 0.6
 
 
-@pytest.mark.slow
 def test_designs_of_other_widths_and_their_children_have_networks_of_their_own():
     """Widths and formats of every kind train together; what is deployed is the narrower network, with its own logits."""
     activations = {"relu": (Ternary(-1), Binary(0))}

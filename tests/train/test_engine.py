@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from designs import example_design, example_scaling, example_words
-from networks import NETWORKS
+from networks import NETWORKS, fast_or_slow
 from weights import example_weights
 
 tf = pytest.importorskip("tensorflow")
@@ -19,14 +19,9 @@ from flow.train.ranges import hidden_values
 from flow.train.schedule import Schedule
 
 EACH = pytest.mark.parametrize("topology", NETWORKS.values(), ids=NETWORKS.keys())
-FAST = ("dense", "depthwise", "residual")  # the others too, where there is time
 
 
-def each_or_slow(names, fast) -> list:
-    return [name if name in fast else pytest.param(name, marks=pytest.mark.slow) for name in names]
-
-
-@pytest.mark.parametrize("name", each_or_slow(NETWORKS, FAST))
+@pytest.mark.parametrize("name", fast_or_slow(("dense", "depthwise")))
 def test_a_mixed_population_gives_qkeras_logits(name: str):
     topology = NETWORKS[name]
     scaling = example_scaling(topology)
@@ -60,6 +55,7 @@ def test_training_lowers_the_loss(topology: Topology):
         assert result.failed is None and result.losses[-1] < result.losses[0] - 0.02, result.losses
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["dense normalized", "conv2d normalized", "scale"])
 def test_normalizations_learn_the_statistics_of_what_they_see(name: str):
     topology = NETWORKS[name]
@@ -126,7 +122,7 @@ LINEARS = forms(
 KINDS_IN = ("dense", "depthwise", "scale", "conv1d same, stride 2", "conv2d valid", "residual")
 
 
-@pytest.mark.parametrize("name", each_or_slow(KINDS_IN, ("depthwise",)))
+@pytest.mark.parametrize("name", fast_or_slow((), KINDS_IN))
 def test_every_kind_of_format_in_one_population(name: str):
     topology = NETWORKS[name]
     scaling = example_scaling(topology)

@@ -16,6 +16,8 @@ from flow.train.parameters import deployed, random_parameters
 from flow.train.population import Member, Monitor, train
 from flow.train.schedule import Distillation, Halving, Importance, Pruning, Schedule
 
+pytestmark = pytest.mark.slow  # they train
+
 TOPOLOGY = NETWORKS["dense"]
 SCHEDULE = Schedule(4, 128, 1e-2, 7)
 

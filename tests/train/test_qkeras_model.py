@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 from designs import example_design, example_scaling, example_words
-from networks import NETWORKS
+from networks import NETWORKS, fast_or_slow
 from weights import example_weights
 
 from flow.design import Design
@@ -32,7 +32,7 @@ def float32(model, words: np.ndarray) -> np.ndarray:
     return np.asarray(model(words.astype(np.float32), training=False))
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", fast_or_slow(("dense normalized", "residual", "separable", "conv1d valid")))
 def test_reference_is_float32_inference_on_small_formats(name, tmp_path):
     topology = NETWORKS[name]
     model, words = built(topology, seed=1)
