@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from loop.running import ROOT, TINY, alone, environment, flow, one_line, whole_run
+from loop.running import ROOT, TINY, alone, environment, flow, here, one_line, whole_run
 
 from flow import __version__
 from flow.cli import COMMANDS
@@ -72,7 +72,7 @@ def test_help_names_every_command():
     assert done.returncode == 0 and done.stderr == ""
     assert set(re.findall(r"^    (\w+)", done.stdout, re.MULTILINE)) == set(COMMANDS)
     for name in COMMANDS:
-        assert flow(name, "--help").returncode == 0
+        assert here(name, "--help").returncode == 0
 
 
 def test_version():
@@ -93,7 +93,7 @@ def test_version():
     ],
 )
 def test_wrong_usage(arguments):
-    done = flow(*arguments)
+    done = here(*arguments)
     assert done.returncode == 2 and done.stdout == ""
     assert "usage: flow" in done.stderr and "Traceback" not in done.stderr
 
@@ -104,7 +104,7 @@ def test_wrong_usage(arguments):
 )
 def test_what_does_not_exist(arguments, tmp_path):
     more = [] if arguments[0] == "parse" else ["--out", tmp_path / "out"]
-    one_line(flow(*arguments, *more), 2)
+    one_line(here(*arguments, *more), 2)
 
 
 def test_strategies_as_json():
@@ -136,7 +136,7 @@ def test_status_before_any_run(tmp_path):
 def test_a_damaged_result_is_said(tmp_path):
     for text in ("{", "[]", "null", '{"task": "tiny"}'):
         (tmp_path / "result.json").write_text(text)
-        assert "result.json" in one_line(flow("status", TINY, "--out", tmp_path), 2)
+        assert "result.json" in one_line(here("status", TINY, "--out", tmp_path), 2)
 
 
 def test_a_closed_pipe_is_no_error(tmp_path):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from loop.running import flow, one_line
+from loop.running import flow, here, one_line
 from loop.test_search import SMALL
 from loop.test_training import task_with
 
@@ -204,4 +204,4 @@ def test_two_strategies_with_two_seeds(tmp_path):
     ],
 )
 def test_wrong_options(arguments, said, tmp_path):
-    assert said in one_line(flow("compare", "models/tiny", "--out", tmp_path / "out", *arguments), 2)
+    assert said in one_line(here("compare", "models/tiny", "--out", tmp_path / "out", *arguments), 2)

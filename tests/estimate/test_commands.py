@@ -5,7 +5,7 @@ import json
 import pytest
 from estimate.built import TARGET, TOPOLOGY, expected, project
 from estimate.test_calibrate import CONFIG, HEADER, KERAS, hls_project
-from loop.running import ROOT, flow, one_line
+from loop.running import ROOT, flow, here, one_line
 from synth.vendor_texts import POWER, UTILIZATION
 from test_cli import HEAVY, imported_by
 
@@ -87,7 +87,7 @@ def test_rows_that_are_nonsense_are_named_and_left_out(tmp_path):
 def test_tables_that_are_none(content, said, tmp_path):
     path = tmp_path / "rows.csv"
     path.write_text(content)
-    assert said in one_line(flow("estimate", "--records", path), 2)
+    assert said in one_line(here("estimate", "--records", path), 2)
 
 
 def test_a_design_with_its_report(tmp_path):
@@ -156,12 +156,12 @@ def test_an_hls4ml_configuration(tmp_path):
     ],
 )
 def test_bad_input_is_one_line(arguments, said):
-    assert said in one_line(flow("estimate", *arguments), 2)
+    assert said in one_line(here("estimate", *arguments), 2)
 
 
 def test_parts_that_are_not_known_are_refused(tmp_path):
     place = project(tmp_path / "out")
-    assert "part 'xcnothing' is not known" in one_line(flow("estimate", place, "--part", "xcnothing"), 2)
+    assert "part 'xcnothing' is not known" in one_line(here("estimate", place, "--part", "xcnothing"), 2)
 
 
 def test_layers_without_a_cost_are_refused_by_name(tmp_path):
@@ -169,7 +169,7 @@ def test_layers_without_a_cost_are_refused_by_name(tmp_path):
     model["config"]["layers"].insert(1, {"class_name": "LSTM", "config": {"name": "memory", "units": 4}})
     folder = hls_project(tmp_path / "tagger")
     (folder / "model.json").write_text(json.dumps(model))
-    line = one_line(flow("estimate", folder), 2)
+    line = one_line(here("estimate", folder), 2)
     assert "layer memory (LSTM)" in line and "known:" in line and "Dense" in line
 
 
@@ -180,12 +180,12 @@ def test_layers_without_a_cost_are_refused_by_name(tmp_path):
 def test_configurations_that_are_none(text, said, tmp_path):
     folder = hls_project(tmp_path / "tagger")
     (folder / "hls4ml_config.yml").write_text(text)
-    assert said in one_line(flow("estimate", folder), 2)
+    assert said in one_line(here("estimate", folder), 2)
 
 
 @pytest.mark.parametrize("arguments", [["nothing"], ["models/tiny", "--out", "nothing"]])
 def test_calibrating_on_nothing(arguments, tmp_path):
-    one_line(flow("calibrate", *arguments, "--state", tmp_path / "state.json"), 2)
+    one_line(here("calibrate", *arguments, "--state", tmp_path / "state.json"), 2)
     assert not (tmp_path / "state.json").exists()
 
 
@@ -204,11 +204,11 @@ def test_help_says_what_is_asked_for():
 
 @pytest.mark.parametrize("arguments", [["a" * 5000], ["models/tiny", "a" * 5000], ["a" * 300 + ".json"]])
 def test_names_that_are_too_long(arguments):
-    assert "too long" in one_line(flow("estimate", *arguments), 2)
+    assert "too long" in one_line(here("estimate", *arguments), 2)
 
 
 def test_a_reuse_factor_of_thousands_of_digits():
-    assert "--reuse-factor 999" in one_line(flow("estimate", "models/tiny", "--reuse-factor", "9" * 5000), 2)
+    assert "--reuse-factor 999" in one_line(here("estimate", "models/tiny", "--reuse-factor", "9" * 5000), 2)
 
 
 def test_a_report_keeps_its_clock(tmp_path):
@@ -226,4 +226,4 @@ def test_a_report_keeps_its_clock(tmp_path):
 def test_a_place_that_takes_no_file(tmp_path):
     place, state = project(tmp_path / "out", 0), tmp_path / "file"
     state.write_text("")
-    assert str(state / "state.json") in one_line(flow("calibrate", place, "--state", state / "state.json"), 2)
+    assert str(state / "state.json") in one_line(here("calibrate", place, "--state", state / "state.json"), 2)

@@ -1,5 +1,7 @@
-"""Runs of the program in processes of their own, watched and stopped at chosen moments."""
+"""Runs of the program, most in processes of their own, watched and stopped at chosen moments."""
 
+import contextlib
+import io
 import json
 import os
 import shutil
@@ -11,6 +13,7 @@ from pathlib import Path
 
 from tests_support import interruptible
 
+from flow.cli import main
 from flow.store import turn
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,6 +31,17 @@ def flow(*arguments, timeout: float = 600, before=None, flags=(), **more: str) -
     return subprocess.run(
         command, cwd=ROOT, env=environment(**more), capture_output=True, text=True, timeout=timeout, preexec_fn=before
     )
+
+
+def here(*arguments) -> subprocess.CompletedProcess:
+    """Run `flow` in this process, which has imported everything already: for what is said before any work starts."""
+    out, error = io.StringIO(), io.StringIO()
+    with contextlib.chdir(ROOT), contextlib.redirect_stdout(out), contextlib.redirect_stderr(error):
+        try:
+            status = main([str(argument) for argument in arguments])
+        except SystemExit as end:  # of argparse
+            status = end.code
+    return subprocess.CompletedProcess(arguments, status, out.getvalue(), error.getvalue())
 
 
 def one_line(done: subprocess.CompletedProcess, status: int) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from loop.running import ROOT, copy_without, figures, flow, one_line, result, steps, tools_in, trained
+from loop.running import ROOT, copy_without, figures, flow, here, one_line, result, steps, tools_in, trained
 
 BAD, MISSED, TOOL, STORAGE = 2, 3, 4, 6
 REAL_YOSYS = (
@@ -89,18 +89,18 @@ def named_log(line: str) -> tuple[Path, int | None]:
 )
 def test_a_wrong_key(task, out, key, value, said):
     set_key(task, key, value)
-    line = one_line(flow("run", task, "--out", out), BAD)
+    line = one_line(here("run", task, "--out", out), BAD)
     assert said in line and str(task) in line
     assert nothing_trained(out)
 
 
 def test_a_task_file_that_is_no_yaml(task, out):
     (task / "task.yaml").write_text("budget: [\n")
-    assert "task.yaml, line" in one_line(flow("run", task, "--out", out), BAD)
+    assert "task.yaml, line" in one_line(here("run", task, "--out", out), BAD)
 
 
 def test_no_such_task(tmp_path, out):
-    assert "no such task folder" in one_line(flow("run", tmp_path / "nothing", "--out", out), BAD)
+    assert "no such task folder" in one_line(here("run", tmp_path / "nothing", "--out", out), BAD)
 
 
 # What needs the network to be read.
@@ -279,7 +279,7 @@ def test_designs_above_the_limit_are_traced_only(task, out, undisturbed):
 @pytest.mark.parametrize("where", ["file", "file/below", "/proc/flow/out"])
 def test_a_folder_that_cannot_be_written(tmp_path, where):
     (tmp_path / "file").write_text("")
-    assert where in one_line(flow("run", "models/tiny", "--out", tmp_path / where), STORAGE)
+    assert where in one_line(here("run", "models/tiny", "--out", tmp_path / where), STORAGE)
 
 
 @pytest.mark.slow

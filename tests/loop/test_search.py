@@ -5,7 +5,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from loop.running import Watched, flow, one_line
+from loop.running import Watched, flow, here, one_line
 from loop.test_training import inputs_of, task_with
 
 SMALL = {"epochs": 4, "float_epochs": 5, "final_epochs": 3, "population": 8}
@@ -112,4 +112,4 @@ def test_widths_groups_and_rules_in_a_search(tmp_path):
     ],
 )
 def test_wrong_options(arguments, said, tmp_path):
-    assert said in one_line(flow("search", "models/tiny", "--out", tmp_path / "out", *arguments), 2)
+    assert said in one_line(here("search", "models/tiny", "--out", tmp_path / "out", *arguments), 2)
