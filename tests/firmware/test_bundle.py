@@ -10,6 +10,7 @@ import re
 import shutil
 import stat
 import subprocess
+import sys
 import tarfile
 import zipfile
 from dataclasses import replace
@@ -371,11 +372,13 @@ def project(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def exported(project, tmp_path_factory):
-    """The bundle, and what was said while it was made."""
+    """The bundle, and what was said while it was made; Python keeps its bytecode, as it does for users."""
     said, page = [], project.parent / "index.html"
     page.write_text("<p>page</p>")
     file = tmp_path_factory.mktemp("out") / "jets.tar.gz"
-    return bundle.export(project, file, "1.0", page, said.append), said
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "dont_write_bytecode", False)
+        return bundle.export(project, file, "1.0", page, said.append), said
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 
 import numpy as np
@@ -81,10 +82,18 @@ def compile_library(folder: Path, names: Names, flags: Sequence[str] = interface
     return _compile(folder, [*flags, "-shared", "-s", script, soname, f"{names.prefix}.cpp"], names.library)
 
 
+class _LeavingNothing(SourceFileLoader):
+    """Imports a module without a `__pycache__` beside it: what lies in the folder is what a bundle holds."""
+
+    def set_data(self, path, data, *, _mode=0o666) -> None:
+        """Called with the bytecode to keep, which is not kept."""
+
+
 def load(folder: Path, names: Names):
-    """An `Emulator` of the Python module in `folder`, on the library that was compiled there."""
+    """An `Emulator` of the Python module in `folder`, on the library that was compiled there; no file is left."""
     path = folder / f"{names.prefix}.py"
-    spec = importlib.util.spec_from_file_location(names.prefix, path)
+    loader = _LeavingNothing(names.prefix, str(path))
+    spec = importlib.util.spec_from_file_location(names.prefix, path, loader=loader)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module.Emulator()
